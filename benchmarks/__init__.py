@@ -1,0 +1,1 @@
+"""How good, how fast: measures, significance, test collections."""

@@ -1,0 +1,1 @@
+"""The `search` command: read options, call the pipeline, print."""

@@ -1,0 +1,1 @@
+"""How is it shown: results, tables and progress on a terminal."""

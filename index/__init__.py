@@ -1,0 +1,1 @@
+"""What is on disk: build, save, open and check an index."""

@@ -1,0 +1,1 @@
+"""How a query flows: retrieve, fuse, rerank."""

@@ -1,0 +1,1 @@
+"""In which order: the cross-encoder stage."""

@@ -1,0 +1,1 @@
+"""Which candidates: from a query to the first-stage hits."""
