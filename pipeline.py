@@ -1,1 +1,307 @@
-"""How a query flows: retrieve, fuse, rerank."""
+"""How a query flows: candidates from the first stages, fused, reranked, cut.
+
+bm25  ─┐
+       ├─ fuse ─ best `rerank_depth` ─ cross-encoder ─ interpolate ─ best `cutoff`
+dense ─┘
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self, get_args
+
+from scisearch.index.errors import ConfigError
+from scisearch.index.opened import OpenIndex, open_index
+from scisearch.index.stopwatch import Stopwatch
+from scisearch.retrieval.bm25 import BM25Retriever, RankBM25Retriever
+from scisearch.retrieval.filters import allowed_documents, parse_filter
+from scisearch.retrieval.fusion import Fusion
+from scisearch.retrieval.ranking import (
+    Hit,
+    Mask,
+    Query,
+    RankedList,
+    Retriever,
+    Scored,
+    strictly_decreasing,
+)
+from scisearch.retrieval.results import SearchHit, SearchResult, StageScore
+from scisearch.retrieval.snippets import snippet
+
+if TYPE_CHECKING:
+    from scisearch.rerank.stage import RerankStage
+
+Mode = Literal["bm25", "dense", "hybrid", "rerank"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+BM25Engine = Literal["bm25s", "rank-bm25"]
+BM25_ENGINES: tuple[BM25Engine, ...] = get_args(BM25Engine)
+
+NOT_RERANKED = (
+    "not reranked: this version has no built-in cross-encoder; name one with --reranker"
+    " (a hub id or a folder)"
+)
+NO_VECTORS = "BM25 only: the index was built with --no-dense"
+EMPTY_QUERY = "the query is empty"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchConfig:
+    """What happens to a query. `mode` None is the fullest one that index and models allow."""
+
+    mode: Mode | None = None
+    depth: int = 100  # documents from each first stage
+    rerank_depth: int = 100  # fused documents that the cross-encoder scores
+    cutoff: int = 10  # hits that come out
+    fusion: Fusion = field(default_factory=Fusion)
+    reranker: str | None = None  # hub id, folder or built-in name; None: the built-in, if any
+    rerank_weight: float | None = None  # of the cross-encoder; None: the one kept with the model
+    long_documents: Literal["cut", "maxp"] = "cut"
+    bm25_engine: BM25Engine = "bm25s"
+    device: str | None = None  # None: CUDA, MPS or CPU, the first there is
+    offline: bool = False  # never ask a hub
+
+    def __post_init__(self) -> None:
+        """Check what does not need an index.
+
+        Raises:
+            ConfigError: a depth or cutoff below 1, or an unknown mode or engine.
+        """
+        for name in ("depth", "rerank_depth", "cutoff"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)}; expected at least 1")
+        if self.mode is not None and self.mode not in MODES:
+            raise ConfigError(f"mode {self.mode!r}; expected one of {', '.join(MODES)}")
+        if self.bm25_engine not in BM25_ENGINES:
+            raise ConfigError(
+                f"BM25 engine {self.bm25_engine!r}; expected one of {', '.join(BM25_ENGINES)}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """One query's way through the stages: each stage's list by name, the last one final."""
+
+    stages: Mapping[str, Scored]
+    notes: tuple[str, ...]
+
+    @property
+    def final(self) -> Scored:
+        return list(self.stages.values())[-1]
+
+
+class SearchPipeline:
+    """An open index and the models that search it. Open once, search many times."""
+
+    def __init__(self, index: OpenIndex, config: SearchConfig) -> None:
+        """Take an open index; `open` does that from a folder."""
+        self.index = index
+        self.config = config
+        self.mode: Mode = self._mode()
+        self._masks: dict[tuple[str, ...], Mask] = {}
+
+    @classmethod
+    def open(cls, index: str | Path, config: SearchConfig | None = None) -> Self:
+        """Open the live generation of an index folder.
+
+        Raises:
+            IndexFormatError: there is no index that this version can open.
+            ConfigError: the mode needs a part that the index or the configuration has not.
+            ModelError: a model that the mode needs cannot be found.
+        """
+        return cls(open_index(index), config or SearchConfig())
+
+    # -- public ------------------------------------------------------------------------------
+
+    def search(
+        self, text: str, *, query_id: str = "q", filters: Sequence[str] = ()
+    ) -> SearchResult:
+        """Search one query. Any text is legal; `filters` are expressions such as "year>=2018".
+
+        Raises:
+            FilterError: a filter does not fit the index.
+        """
+        return self.search_many([Query(query_id, text)], filters=filters)[0]
+
+    def search_many(
+        self, queries: Sequence[Query], *, filters: Sequence[str] = ()
+    ) -> list[SearchResult]:
+        """Search several queries as one batch; the times of a result are those of the batch."""
+        watch = Stopwatch()
+        rankings = self._rank([query.text for query in queries], self._allowed(filters), watch)
+        with watch.stage("materialise"):
+            hits = [
+                self._hits(query.text, ranking)
+                for query, ranking in zip(queries, rankings, strict=True)
+            ]
+        milliseconds = watch.milliseconds()
+        return [
+            SearchResult(
+                query_id=query.query_id,
+                query=query.text,
+                mode=self.mode,
+                hits=found,
+                milliseconds=milliseconds,
+                notes=ranking.notes,
+            )
+            for query, ranking, found in zip(queries, rankings, hits, strict=True)
+        ]
+
+    def run(
+        self,
+        topics: Sequence[Query],
+        *,
+        filters: Sequence[str] = (),
+        batch: int = 32,
+        watch: Stopwatch | None = None,
+    ) -> Iterator[RankedList]:
+        """Rank topics in batches; one list per topic, in their order, of at most `cutoff` hits."""
+        allowed = self._allowed(filters)
+        for start in range(0, len(topics), batch):
+            part = topics[start : start + batch]
+            rankings = self._rank([query.text for query in part], allowed, watch or Stopwatch())
+            for query, ranking in zip(part, rankings, strict=True):
+                yield self._ranked_list(query.query_id, ranking.final.cut(self.config.cutoff))
+
+    def warm_up(self) -> None:
+        """Load what the mode needs, so that the first query does not pay for it."""
+        self.search("warm up")
+
+    # -- stages ------------------------------------------------------------------------------
+
+    def _mode(self) -> Mode:
+        """The mode asked for, or the fullest one there is; checks that it is possible."""
+        from scisearch.rerank.stage import has_reranker
+
+        wanted = self.config.mode
+        if wanted in ("dense", "hybrid"):
+            _ = self.index.vectors  # raises the error that names the way out
+        reranked = has_reranker(self.config.reranker)
+        if wanted == "rerank" and not reranked:
+            raise ConfigError(NOT_RERANKED)
+        if wanted is not None:
+            return wanted
+        if reranked:
+            return "rerank"
+        return "hybrid" if self.index.has_vectors else "bm25"
+
+    @cached_property
+    def _legs(self) -> dict[str, Retriever]:
+        """The first stages of the mode, by name."""
+        legs: dict[str, Retriever] = {}
+        if self.mode != "dense":
+            engine = BM25Retriever if self.config.bm25_engine == "bm25s" else RankBM25Retriever
+            index = self.index
+            legs["bm25"] = engine(index.lexical, index.analyzer, index.documents.id_rank)
+        if self.mode != "bm25" and self.index.has_vectors:
+            legs["dense"] = self._dense()
+        return legs
+
+    def _dense(self) -> Retriever:
+        from scisearch.retrieval.dense import open_dense
+
+        return open_dense(self.index, device=self.config.device, offline=self.config.offline)
+
+    @cached_property
+    def _reranker(self) -> "RerankStage":
+        from scisearch.rerank.stage import open_rerank_stage
+
+        config = self.config
+        return open_rerank_stage(
+            self.index,
+            config.reranker,
+            weight=config.rerank_weight,
+            long_documents=config.long_documents,
+            device=config.device,
+            offline=config.offline,
+        )
+
+    def _rank(self, texts: Sequence[str], allowed: Mask | None, watch: Stopwatch) -> list[_Ranking]:
+        filled = [text for text in texts if text.strip()]
+        ranked = iter(self._rank_filled(filled, allowed, watch))
+        nothing = self.index.empty_list
+        return [
+            next(ranked) if text.strip() else _Ranking({self.mode: nothing}, (EMPTY_QUERY,))
+            for text in texts
+        ]
+
+    def _rank_filled(
+        self, texts: Sequence[str], allowed: Mask | None, watch: Stopwatch
+    ) -> list[_Ranking]:
+        if not texts:
+            return []
+        depth = self._depth()
+        lists = {
+            name: leg.retrieve(texts, depth=depth, allowed=allowed, watch=watch)
+            for name, leg in self._legs.items()
+        }
+        found = [{name: lists[name][i] for name in lists} for i in range(len(texts))]
+        with watch.stage("fuse"):
+            stages = [self._fused(legs) for legs in found]
+        if self.mode != "rerank":
+            return [_Ranking(one, self._notes()) for one in stages]
+        fused = [list(one.values())[-1] for one in stages]
+        reranked = self._reranker.rerank(texts, fused, depth=self.config.rerank_depth, watch=watch)
+        return [
+            _Ranking({**one, **outcome.stages}, (*self._notes(), *outcome.notes))
+            for one, outcome in zip(stages, reranked, strict=True)
+        ]
+
+    def _depth(self) -> int:
+        """A single list is asked for all hits that shall come out; fused lists for `depth`."""
+        config = self.config
+        return max(config.depth, config.cutoff) if len(self._legs) == 1 else config.depth
+
+    def _fused(self, legs: Mapping[str, Scored]) -> dict[str, Scored]:
+        if len(legs) == 1:
+            return dict(legs)
+        return {**legs, "fused": self.config.fusion.fuse(legs, self.index.documents.id_rank)}
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = []
+        if self.config.mode is None and self.mode != "rerank":
+            notes.append(NOT_RERANKED)
+        if self.config.mode is None and not self.index.has_vectors:
+            notes.append(NO_VECTORS)
+        return tuple(notes)
+
+    # -- borders -----------------------------------------------------------------------------
+
+    def _allowed(self, filters: Sequence[str]) -> Mask | None:
+        if not filters:
+            return None
+        key = tuple(filters)
+        if key not in self._masks:
+            parsed = [parse_filter(expression) for expression in key]
+            self._masks[key] = allowed_documents(self.index.documents, parsed)
+        return self._masks[key]
+
+    def _ranked_list(self, query_id: str, final: Scored) -> RankedList:
+        doc_ids = self.index.documents.doc_ids(final.ordinals)
+        scores = strictly_decreasing(final.scores).tolist()
+        return RankedList(query_id, tuple(map(Hit, doc_ids, scores)))
+
+    def _hits(self, text: str, ranking: _Ranking) -> tuple[SearchHit, ...]:
+        final = ranking.final.cut(self.config.cutoff)
+        given = _stage_scores(ranking.stages, set(final.ordinals.tolist()))
+        terms = frozenset(self.index.analyzer.terms(text))
+        hits = []
+        scores = strictly_decreasing(final.scores).tolist()
+        for ordinal, score in zip(final.ordinals.tolist(), scores, strict=True):
+            document = self.index.documents.get(ordinal)
+            marked = snippet(document.text, terms, self.index.analyzer)
+            hits.append(SearchHit(score, document, marked, given[ordinal]))
+        return tuple(hits)
+
+
+def _stage_scores(
+    stages: Mapping[str, Scored], wanted: set[int]
+) -> dict[int, dict[str, StageScore]]:
+    """For each wanted ordinal, the rank and score that every stage gave it."""
+    given: dict[int, dict[str, StageScore]] = {ordinal: {} for ordinal in wanted}
+    for name, scored in stages.items():
+        pairs = zip(scored.ordinals.tolist(), scored.scores.tolist(), strict=True)
+        for rank, (ordinal, score) in enumerate(pairs, start=1):
+            if ordinal in given:
+                given[ordinal][name] = StageScore(rank, score)
+    return given

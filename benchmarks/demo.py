@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from scisearch.index.errors import BuildError
 from scisearch.retrieval.ranking import Query
 
-_FOLDER = Path(__file__).parent / "demo_collection"
+_DATA = files("scisearch.benchmarks.demo_collection")
 PROVENANCE = "written for the scisearch demo"
 
 
@@ -60,18 +61,18 @@ def _write(folder: Path) -> DemoFiles:
 
     documents, topics = demo_documents(), demo_topics()
     table = pa.Table.from_pylist([{**line, "provenance": PROVENANCE} for line in documents])
-    files = DemoFiles(
+    written = DemoFiles(
         folder / "corpus.parquet",
         folder / "topics.tsv",
         folder / "qrels.txt",
         len(documents),
         len(topics),
     )
-    pq.write_table(table, files.corpus)
-    files.topics.write_text(
+    pq.write_table(table, written.corpus)
+    written.topics.write_text(
         "".join(f"{query.query_id}\t{query.text}\n" for query in topics), encoding="utf-8"
     )
-    files.qrels.write_text(
+    written.qrels.write_text(
         "".join(
             f"{query_id} 0 {doc_id} {gain}\n"
             for query_id, gains in demo_qrels().items()
@@ -79,10 +80,10 @@ def _write(folder: Path) -> DemoFiles:
         ),
         encoding="utf-8",
     )
-    return files
+    return written
 
 
 def _lines(name: str) -> Iterator[dict[str, Any]]:
-    with (_FOLDER / name).open(encoding="utf-8") as stream:
+    with (_DATA / name).open(encoding="utf-8") as stream:
         for line in stream:
             yield json.loads(line)

@@ -1,0 +1,46 @@
+# make demo   what a user would type, on the demo collection
+# make test   all tests
+# make check  ruff, mypy strict, pyright
+#
+# Each sets itself up in .venv from the package index, pinned by constraints.txt, and needs no other.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := .demo
+export PIP_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+SEARCH := HF_HUB_OFFLINE=1 $(BIN)/search
+
+.PHONY: demo test check clean
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[offline]"
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+demo: $(VENV)/installed
+	$(SEARCH) demo $(DEMO)
+	$(SEARCH) build-index $(DEMO)/corpus.parquet --index $(DEMO)/index
+	$(SEARCH) query "why does a spinning skater speed up with folded arms" --index $(DEMO)/index --cutoff 3
+	$(SEARCH) query "tiny holes in ice cores tell about the air of the past" --index $(DEMO)/index --cutoff 3 --explain
+	$(SEARCH) run $(DEMO)/topics.tsv --index $(DEMO)/index --mode bm25 --output $(DEMO)/bm25.run --tag bm25
+	$(SEARCH) run $(DEMO)/topics.tsv --index $(DEMO)/index --mode hybrid --output $(DEMO)/hybrid.run --tag hybrid
+	$(SEARCH) evaluate $(DEMO)/bm25.run $(DEMO)/hybrid.run $(DEMO)/qrels.txt
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest --quiet
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info

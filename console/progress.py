@@ -1,0 +1,49 @@
+"""A progress bar on stderr: units per second and time left, for what takes over two seconds."""
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_LABELS = {
+    "read": "reading",
+    "bm25": "BM25 index",
+    "tokens": "token store",
+    "embed": "embedding",
+    "vectors": "vector index",
+}
+
+
+class TerminalProgress:
+    """Shows the running stage as a bar; shows nothing where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        """Show nothing yet."""
+        self._bar: tqdm[None] | None = None
+
+    def start(self, stage: str, total: int | None, unit: str, done: int = 0) -> None:
+        """Begin a bar; it appears once the stage has run for two seconds."""
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            desc=_LABELS.get(stage, stage),
+            total=total,
+            initial=done,
+            unit=f" {unit}",
+            delay=2,
+            leave=False,
+            disable=not sys.stderr.isatty(),
+            file=sys.stderr,
+        )
+
+    def advance(self, count: int) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update(count)
+
+    def finish(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,41 @@
+"""What `search info` tells of an index."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from scisearch.index.builder import LAST_BUILD_NAME
+from scisearch.index.opened import OpenIndex
+
+
+def describe(index: OpenIndex) -> dict[str, object]:
+    """The manifest, the sizes, and the times of the last build, as JSON values."""
+    manifest = index.manifest
+    sizes = {name: entry.size for name, entry in manifest.files.items()}
+    return {
+        "index": str(index.path),
+        "generation": index.generation.folder.name,
+        "format_version": manifest.format_version,
+        "documents": manifest.n_documents,
+        "rejected_rows": manifest.n_rejected,
+        "columns": {column.name: str(column.type) for column in index.documents.schema},
+        "corpus": dict(manifest.corpus),
+        "analyzer": dict(manifest.analyzer),
+        "bm25": dict(manifest.bm25),
+        "encoder": manifest.encoder,
+        "vectors": manifest.vectors,
+        "tokens": manifest.tokens,
+        "bytes": {"total": sum(sizes.values()), **sizes},
+        "sha256": {name: asdict(entry)["sha256"] for name, entry in manifest.files.items()},
+        "libraries": dict(manifest.libraries),
+        "build_seconds": _build_seconds(index.path / LAST_BUILD_NAME, index.generation.folder.name),
+    }
+
+
+def _build_seconds(path: Path, generation: str) -> object:
+    """The times by stage, where the last build is the one that made this generation."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content.get("seconds") if content.get("generation") == generation else None

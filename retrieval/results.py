@@ -1,0 +1,71 @@
+"""What a search gives back: hits with their documents, and where the time went."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from scisearch.index.documents import Document
+from scisearch.retrieval.ranking import Hit, RankedList
+from scisearch.retrieval.snippets import Snippet
+
+
+class StageScore(NamedTuple):
+    """What one stage gave a document: its rank from 1, and the stage's own score."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """One result. `stages` holds what each stage that had the document gave it, by stage name."""
+
+    score: float
+    document: Document
+    snippet: Snippet
+    stages: Mapping[str, StageScore]
+
+    def to_json(self, rank: int, *, explain: bool) -> dict[str, object]:
+        """The hit as JSON values."""
+        content: dict[str, object] = {
+            "rank": rank,
+            "doc_id": self.document.doc_id,
+            "score": self.score,
+            "title": self.document.title,
+            "text": self.document.text,
+            "metadata": dict(self.document.metadata),
+            "snippet": self.snippet.text,
+        }
+        if explain:
+            content["stages"] = {name: given._asdict() for name, given in self.stages.items()}
+        return content
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The answer to one query, best hit first; scores are float32 values and strictly decrease."""
+
+    query_id: str
+    query: str
+    mode: str  # the mode that was used: bm25, dense, hybrid or rerank
+    hits: tuple[SearchHit, ...]
+    milliseconds: Mapping[str, float]  # wall time by stage
+    notes: tuple[str, ...] = field(default=())  # what the reader of the answer should know
+
+    def ranked_list(self) -> RankedList:
+        """Only the ids and scores."""
+        hits = tuple(Hit(hit.document.doc_id, hit.score) for hit in self.hits)
+        return RankedList(self.query_id, hits)
+
+    def to_json(self, *, explain: bool = False) -> dict[str, object]:
+        """The result as JSON values."""
+        return {
+            "query_id": self.query_id,
+            "query": self.query,
+            "mode": self.mode,
+            "notes": list(self.notes),
+            "milliseconds": {name: round(ms, 3) for name, ms in self.milliseconds.items()},
+            "hits": [
+                hit.to_json(rank, explain=explain) for rank, hit in enumerate(self.hits, start=1)
+            ],
+        }
