@@ -1,19 +1,21 @@
 """What was built, what an index is made of, and whether it is sound, as lines of text."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from scisearch.benchmarks.demo import DemoFiles
-from scisearch.index.builder import REJECTS_NAME, BuildReport
-from scisearch.index.verification import Verification
+if TYPE_CHECKING:
+    from scisearch.benchmarks.demo import DemoFiles
+    from scisearch.index.builder import BuildReport
+    from scisearch.index.verification import Verification
 
 
-def render_build(report: BuildReport) -> str:
+def render_build(report: "BuildReport") -> str:
     """One paragraph on a finished build."""
     lines = [f"{report.index}: {report.n_documents} documents, {report.generation} is live"]
     if report.continued:
         lines.append("continued from an interrupted build")
-    if report.n_rejected:
-        lines.append(f"{report.n_rejected} rows were left out; see {report.index / REJECTS_NAME}")
+    if report.rejects is not None:
+        lines.append(f"{report.n_rejected} rows were left out; see {report.rejects}")
     if report.vectors is None:
         lines.append("no vectors (--no-dense): search it with BM25")
     else:
@@ -43,7 +45,7 @@ def render_description(description: Mapping[str, object]) -> str:
     return "\n".join(lines)
 
 
-def render_checks(verification: Verification) -> str:
+def render_checks(verification: "Verification") -> str:
     """One line for each file, and a verdict."""
     lines = [
         f"{'ok ' if check.problem is None else 'BAD'} {check.name}"
@@ -55,7 +57,7 @@ def render_checks(verification: Verification) -> str:
     return "\n".join([*lines, f"{verification.generation}: {verdict}"])
 
 
-def render_demo(files: DemoFiles) -> str:
+def render_demo(files: "DemoFiles") -> str:
     """What was written, and what to type next."""
     return "\n".join(
         [

@@ -5,23 +5,21 @@ find duplicates); never by the text.
 """
 
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from scisearch.index.analyzer import Analyzer, AnalyzerConfig
 from scisearch.index.build_state import BuildState
-from scisearch.index.corpus import ColumnNames, Corpus, Reject, open_corpus
-from scisearch.index.documents import Documents, DocumentWriter
+from scisearch.index.corpus import ColumnNames, Corpus, open_corpus
+from scisearch.index.documents import Documents
 from scisearch.index.durable import replace_file
-from scisearch.index.errors import BuildError, CorpusError
+from scisearch.index.embedding import dimension_of, embed_shards, read_shards
+from scisearch.index.errors import BuildError
 from scisearch.index.generations import Generation, build_lock, live_generation, next_name, publish
+from scisearch.index.ingest import IngestCounts, check_ingest, ingest
 from scisearch.index.lexical import BM25Parameters, LexicalWriter
 from scisearch.index.manifest import (
     FORMAT_VERSION,
@@ -34,9 +32,6 @@ from scisearch.index.models import BI_ENCODER, ResolvedModel, resolve_model
 from scisearch.index.progress import NoProgress, Progress, stage_of
 from scisearch.index.seal import seal
 from scisearch.index.stopwatch import Stopwatch
-
-if TYPE_CHECKING:
-    from scisearch.index.encoder import Encoder
 
 REJECTS_NAME = "rejects.jsonl"
 LAST_BUILD_NAME = "last-build.json"
@@ -65,6 +60,7 @@ class BuildReport:
     generation: str
     n_documents: int
     n_rejected: int
+    rejects: Path | None  # the list of rejected rows, where there are any
     continued: bool  # whether it went on from the work of an interrupted build
     vectors: Mapping[str, object] | None  # the vector index: its type and measured recall
     seconds: Mapping[str, float]  # wall time by stage, of this process only
@@ -128,8 +124,13 @@ class _Build:
 
     def run(self) -> BuildReport:
         if self._state.result("name") is None:
-            documents = self._stage("documents", self._write_documents)
-            self._check_rejects(documents)
+            self._stage("documents", self._write_documents)
+            check_ingest(
+                self._corpus.path,
+                self._counts,
+                self._rejects_path,
+                skip_bad_rows=self._config.skip_bad_rows,
+            )
             self._stage("lexical", self._write_lexical)
             if self._model is not None:
                 self._stage("tokens", self._write_tokens)
@@ -154,6 +155,7 @@ class _Build:
             generation=live.folder.name,
             n_documents=live.manifest.n_documents,
             n_rejected=live.manifest.n_rejected,
+            rejects=self._rejects_path if live.manifest.n_rejected else None,
             continued=self._state.continued,
             vectors=live.manifest.vectors,
             seconds={name: ms / 1000 for name, ms in self._watch.milliseconds().items()},
@@ -193,41 +195,22 @@ class _Build:
     def _write_documents(self) -> Mapping[str, object]:
         shutil.rmtree(self._generation, ignore_errors=True)
         self._generation.mkdir(parents=True)
-        kept = rejected = 0
-        rejects = self._work / REJECTS_NAME
-        with (
-            stage_of(self._progress, "read", self._corpus.n_rows),
-            DocumentWriter(self._documents_path, self._corpus.schema) as writer,
-            rejects.open("w", encoding="utf-8") as stream,
-        ):
-            for batch in self._corpus.batches():
-                writer.write(batch.rows)
-                stream.writelines(_reject_line(reject) for reject in batch.rejects)
-                kept += batch.rows.num_rows
-                rejected += len(batch.rejects)
-                self._progress.advance(batch.rows.num_rows + len(batch.rejects))
-        self._publish_rejects(rejects, rejected)
-        return {"n_documents": kept, "n_rejected": rejected}
-
-    def _publish_rejects(self, rejects: Path, rejected: int) -> None:
-        target = self._index / REJECTS_NAME
-        if rejected:
-            replace_file(target, rejects.read_bytes())
+        found = self._work / REJECTS_NAME
+        counts = ingest(self._corpus, self._documents_path, found, self._progress)
+        if counts.n_rejected:
+            replace_file(self._rejects_path, found.read_bytes())
         else:
-            target.unlink(missing_ok=True)
+            self._rejects_path.unlink(missing_ok=True)
+        return asdict(counts)
 
-    def _check_rejects(self, documents: Mapping[str, object]) -> None:
-        kept, rejected = documents["n_documents"], documents["n_rejected"]
-        if rejected and not self._config.skip_bad_rows:
-            first = (self._index / REJECTS_NAME).open(encoding="utf-8").readline()
-            example = json.loads(first)
-            raise CorpusError(
-                f"{self._corpus.path}: {rejected} of {kept + rejected} rows cannot be indexed"  # type: ignore[operator]
-                f" (row {example['row']}: {example['reason']}; all in"
-                f" {self._index / REJECTS_NAME}); mend them or leave them out with --skip-bad-rows"
-            )
-        if not kept:
-            raise CorpusError(f"{self._corpus.path}: no row can be indexed; expected at least one")
+    @property
+    def _counts(self) -> IngestCounts:
+        known = self._known("documents")
+        return IngestCounts(int(str(known["n_documents"])), int(str(known["n_rejected"])))
+
+    @property
+    def _rejects_path(self) -> Path:
+        return self._index / REJECTS_NAME
 
     # -- what is searched --------------------------------------------------------------------
 
@@ -279,31 +262,19 @@ class _Build:
         return self._work / "shards"
 
     def _embed(self) -> Mapping[str, object]:
-        """Embed the shards that are not there yet; each is whole or absent."""
         from scisearch.index.encoder import open_encoder
 
-        self._shards.mkdir(exist_ok=True)
-        encoder: Encoder | None = None
-        for number, texts in enumerate(self._texts("embed")):
-            path = self._shards / f"{number:06d}.npy"
-            if path.exists():
-                continue
-            encoder = encoder or open_encoder(self._required_model, device=self._config.device)
-            buffer = io.BytesIO()
-            np.save(buffer, encoder.encode_documents(texts))
-            replace_file(path, buffer.getvalue())
-        first = np.load(self._shards / "000000.npy", mmap_mode="r")
-        return {"dimension": int(first.shape[1])}
+        model, device = self._required_model, self._config.device
+        embed_shards(self._texts("embed"), self._shards, lambda: open_encoder(model, device=device))
+        return {"dimension": dimension_of(self._shards)}
 
     def _write_vectors(self) -> Mapping[str, object]:
         from scisearch.index.vectors import build_vectors
 
-        n_documents = int(str(self._known("documents")["n_documents"]))
-        paths = sorted(self._shards.glob("*.npy"))
         with stage_of(self._progress, "vectors", None):
             report = build_vectors(
-                (np.load(path) for path in paths),
-                n_docs=n_documents,
+                read_shards(self._shards),
+                n_docs=self._counts.n_documents,
                 dimension=int(str(self._known("embedding")["dimension"])),
                 factory=self._config.vectors,
                 path=self._generation / "vectors.faiss",
@@ -313,10 +284,9 @@ class _Build:
     # -- manifest ----------------------------------------------------------------------------
 
     def _write_manifest(self) -> Mapping[str, object]:
-        documents = self._known("documents")
         manifest = Manifest(
-            n_documents=int(str(documents["n_documents"])),
-            n_rejected=int(str(documents["n_rejected"])),
+            n_documents=self._counts.n_documents,
+            n_rejected=self._counts.n_rejected,
             corpus={"name": self._corpus.path.name, "sha256": self._corpus_digest},
             analyzer=self._config.analyzer.to_json(),
             bm25=asdict(self._config.bm25),
@@ -334,7 +304,3 @@ class _Build:
             return None
         dimension = self._known("embedding")["dimension"]
         return {"name": self._model.name, "sha256": self._model.sha256, "dimension": dimension}
-
-
-def _reject_line(reject: Reject) -> str:
-    return json.dumps(asdict(reject), ensure_ascii=False) + "\n"
