@@ -93,7 +93,7 @@ class DocumentWriter:
         _, batches = _mapped(self._path)
         doc_ids = pa.chunked_array([batch.column(0) for batch in batches], type=pa.string())
         # Arrow sorts strings by their UTF-8 bytes, which is the order of Python's str
-        order = pc.sort_indices(doc_ids).to_numpy().astype(np.int64)
+        order = pc.call_function("sort_indices", [doc_ids]).to_numpy().astype(np.int64)
         np.save(self._path.with_name(ORDER_FILE), order)
 
     def _flush(self) -> None:

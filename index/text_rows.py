@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, AnyStr, NamedTuple, Protocol
+from typing import IO, AnyStr, NamedTuple, Protocol, cast
 
 import pyarrow as pa
 
@@ -255,7 +255,8 @@ def _is_unicode(cell: str) -> bool:
 @contextmanager
 def _reading(file: Path) -> Iterator[IO[bytes]]:
     try:
-        with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as handle:
+        packed = file.suffix.lower() == ".gz"
+        with cast("IO[bytes]", gzip.open(file)) if packed else file.open("rb") as handle:
             yield handle
     except (OSError, EOFError, zlib.error) as error:
         raise CorpusError(
