@@ -1,0 +1,84 @@
+"""The final score: the cross-encoder's opinion and the first stages', weighed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scisearch.index.errors import ConfigError, ModelError
+from scisearch.retrieval.convex import min_max
+from scisearch.retrieval.ranking import IdRank, Scored, rank
+
+Normalisation = Literal["minmax", "zscore"]
+NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolation:
+    """final = weight * norm(cross-encoder) + (1 - weight) * norm(fused), query by query.
+
+    `minmax` moves each side to [0, 1] (all 1 where they are equal); `zscore` to mean 0 and standard
+    deviation 1 (all 0 where they are equal), so that one outlier does not flatten the rest. With
+    weight 1 the cross-encoder alone decides, with weight 0 it is not heard.
+    """
+
+    weight: float = 0.5
+    normalisation: Normalisation = "minmax"
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            ConfigError: the weight is not in [0, 1], or the normalisation is unknown.
+        """
+        if not 0 <= self.weight <= 1:  # also false for NaN
+            raise ConfigError(
+                f"rerank weight {self.weight}; expected a number from 0 (first stages only) to 1"
+                " (cross-encoder only)"
+            )
+        if self.normalisation not in NORMALISATIONS:
+            raise ConfigError(
+                f"rerank normalisation {self.normalisation!r};"
+                f" expected one of {', '.join(NORMALISATIONS)}"
+            )
+
+    def interpolate(self, fused: Scored, logits: NDArray[np.floating], id_rank: IdRank) -> Scored:
+        """The candidates of `fused` in their final order.
+
+        `logits` is (n,), one for each candidate, in the order of `fused`. Computed in float64.
+
+        Raises:
+            ModelError: a logit is NaN or infinite, or there is not one for each candidate.
+        """
+        if len(logits) != len(fused):
+            raise ModelError(
+                f"the cross-encoder gave {len(logits)} scores for {len(fused)} candidates"
+            )
+        if not np.isfinite(logits).all():
+            place = int(np.flatnonzero(~np.isfinite(logits))[0])
+            raise ModelError(
+                f"the cross-encoder scored candidate {place + 1} of {len(fused)} as"
+                f" {logits[place]}, expected a finite number: its weights are broken or overflow"
+                " in half precision (--device cpu computes in float32)"
+            )
+        normalise = _NORMALISE[self.normalisation]
+        final = self.weight * normalise(logits) + (1 - self.weight) * normalise(fused.scores)
+        return rank(fused.ordinals, final, id_rank)
+
+
+def z_scores(scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Scores moved to mean 0 and standard deviation 1; all 0 where they are equal. Shape (n,)."""
+    values = np.asarray(scores, dtype=np.float64)
+    spread = values.std() if len(values) else 0.0
+    if spread == 0:
+        return np.zeros_like(values)
+    standardised: NDArray[np.float64] = (values - values.mean()) / spread
+    return standardised
+
+
+_NORMALISE: Mapping[Normalisation, Callable[[NDArray[np.floating]], NDArray[np.float64]]] = {
+    "minmax": min_max,
+    "zscore": z_scores,
+}

@@ -1,0 +1,174 @@
+"""Candidates in, one logit each out: the part of reranking that is the same for every runtime."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scisearch.index.stopwatch import Stopwatch
+from scisearch.index.tokens import TokenRows
+from scisearch.rerank.batches import Batch, PairParts, fill_batch, plan_batches
+from scisearch.rerank.document_tokens import DocumentTokens
+from scisearch.rerank.pair_model import PairModel
+from scisearch.rerank.passages import LongDocuments, Passages, best_passages, pair_passages
+from scisearch.retrieval.ranking import Ordinals
+
+ASSEMBLE, FORWARD = "assemble pairs", "cross-encoder"  # the stopwatch's stages
+
+# Queries are taken together until they have so many pairs: enough to fill batches with pairs of
+# like length, few enough that a run of thousands of topics needs little memory.
+_GROUP_PAIRS = 8192
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RerankScores:
+    """One entry per query, aligned with its candidates.
+
+    `logits` are raw (no activation), float32. `dropped` says how many ids of a query and its
+    document the model did not see, int64.
+    """
+
+    logits: list[NDArray[np.float32]]
+    dropped: list[NDArray[np.int64]]
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs were scored."""
+        return sum(len(one) for one in self.logits)
+
+    @property
+    def truncated_pairs(self) -> int:
+        """How many pairs the model did not see whole."""
+        return sum(int(np.count_nonzero(one)) for one in self.dropped)
+
+    @property
+    def dropped_tokens(self) -> int:
+        """How many token ids the model did not see, over all pairs."""
+        return sum(int(one.sum()) for one in self.dropped)
+
+
+class Runtime(Protocol):
+    """What computes the logits."""
+
+    batch_tokens: int  # rows x longest of one forward pass; may change between two of them
+
+    def forward(self, batch: Batch) -> NDArray[np.float32]:
+        """The batch's raw logits, (rows,) float32."""
+        ...
+
+
+class CrossEncoder(Protocol):
+    """A model that reads a query and a document together, over one open index."""
+
+    @property
+    def name(self) -> str:
+        """The model's full name."""
+        ...
+
+    def score(
+        self,
+        queries: Sequence[str],
+        candidates: Sequence[Ordinals],
+        *,
+        watch: Stopwatch | None = None,
+        on_progress: Progress | None = None,
+    ) -> RerankScores:
+        """One array of logits per query, aligned with its candidates.
+
+        `on_progress` is called with how many pairs were finished since its last call.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairScorer:
+    """Assembles and batches pairs for any runtime."""
+
+    model: PairModel
+    documents: DocumentTokens
+    runtime: Runtime
+    long_documents: LongDocuments = "cut"
+
+    def score(
+        self,
+        queries: Sequence[str],
+        candidates: Sequence[Ordinals],
+        *,
+        watch: Stopwatch | None = None,
+        on_progress: Progress | None = None,
+    ) -> RerankScores:
+        """See `CrossEncoder.score`."""
+        clock = watch or Stopwatch()
+        result = RerankScores([], [])
+        for begin, end in _groups([len(one) for one in candidates]):
+            with clock.stage(ASSEMBLE):
+                pairs = self._pairs(queries[begin:end], candidates[begin:end])
+            logits = self._logits(pairs, clock, on_progress or _ignore)
+            dropped = np.array([pair.dropped for pair in pairs], dtype=np.int64)
+            ends = np.cumsum([len(one) for one in candidates[begin:end]])[:-1]
+            result.logits.extend(np.split(logits, ends))
+            result.dropped.extend(np.split(dropped, ends))
+        return result
+
+    def _pairs(self, queries: Sequence[str], candidates: Sequence[Ordinals]) -> list[Passages]:
+        """The passages of every pair, query after query."""
+        query_ids = self.model.tokenizer.encode(queries)
+        wanted, places = np.unique(np.concatenate(candidates), return_inverse=True)
+        rows: TokenRows = self.documents.gather(wanted.astype(np.int64))
+        place = iter(places.tolist())
+        return [
+            pair_passages(
+                ids,
+                rows.ids[row],
+                document_length=int(rows.lengths[row]),
+                room=self.model.room,
+                long=self.long_documents,
+            )
+            for ids, ordinals in zip(query_ids, candidates, strict=True)
+            for row, _ in zip(place, ordinals, strict=False)
+        ]
+
+    def _logits(
+        self, pairs: Sequence[Passages], clock: Stopwatch, on_progress: Progress
+    ) -> NDArray[np.float32]:
+        """One logit per pair: that of its best passage."""
+        with clock.stage(ASSEMBLE):
+            parts = [part for pair in pairs for part in pair.parts]
+            per_pair = [len(pair.parts) for pair in pairs]
+            pair_of = np.repeat(np.arange(len(pairs)), per_pair)
+            lengths = _lengths(parts, self.model.template.n_special)
+        unfinished = np.array(per_pair)
+        scores = np.empty(len(parts), np.float32)
+        for rows in plan_batches(lengths, lambda: self.runtime.batch_tokens):
+            with clock.stage(ASSEMBLE):
+                batch = fill_batch(self.model.template, [parts[i] for i in rows], self.model.pad_id)
+            with clock.stage(FORWARD):
+                scores[rows] = self.runtime.forward(batch)
+            np.subtract.at(unfinished, pair_of[rows], 1)
+            on_progress(int(np.count_nonzero(unfinished[np.unique(pair_of[rows])] == 0)))
+        return best_passages(scores, per_pair)
+
+
+def _groups(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Begin and end of runs of queries of at most _GROUP_PAIRS pairs (one query at least)."""
+    begin, pairs = 0, 0
+    for place, size in enumerate(sizes):
+        if place > begin and pairs + size > _GROUP_PAIRS:
+            yield begin, place
+            begin, pairs = place, 0
+        pairs += size
+    if begin < len(sizes):
+        yield begin, len(sizes)
+
+
+def _lengths(parts: Sequence[PairParts], n_special: int) -> NDArray[np.int64]:
+    lengths = [len(part.query_ids) + len(part.document_ids) + n_special for part in parts]
+    return np.array(lengths, dtype=np.int64)
+
+
+def _ignore(_finished: int) -> None:
+    """No progress is shown."""

@@ -1,0 +1,147 @@
+"""The forward pass of a cross-encoder on PyTorch, on a CPU or a GPU."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scisearch.index.errors import ModelError
+from scisearch.index.openmp import prepare_openmp
+from scisearch.rerank.batches import Batch
+from scisearch.rerank.pair_model import PairModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# rows x longest of one forward pass. Small batches pad less, large ones keep a GPU busy.
+BATCH_TOKENS_CPU = 4096
+BATCH_TOKENS_GPU = 65536
+
+
+class TorchRuntime:
+    """A loaded sequence-classification model. Satisfies `Runtime` (rerank/scoring.py).
+
+    float32 on a CPU; half precision on CUDA and MPS, with the last layer in float32.
+    """
+
+    def __init__(self, model: PairModel, device: str, batch_tokens: int | None = None) -> None:
+        """Load the model onto the device. `batch_tokens` None: by the device.
+
+        Raises:
+            ModelError: the model does not load there, or its file lacks weights.
+        """
+        self._name = model.name
+        self._device = device
+        self._model = _load(model, device)
+        accepted = inspect.signature(self._model.forward).parameters
+        self._has_segments = model.has_segments and "token_type_ids" in accepted
+        default = BATCH_TOKENS_CPU if device == "cpu" else BATCH_TOKENS_GPU
+        self.batch_tokens = default if batch_tokens is None else batch_tokens
+
+    def forward(self, batch: Batch) -> NDArray[np.float32]:
+        """The batch's raw logits, (rows,) float32.
+
+        A batch that the device has no memory for is halved, and so are those that follow.
+
+        Raises:
+            ModelError: there is no memory for one pair alone.
+        """
+        import torch
+
+        try:
+            return self._logits(batch)
+        except torch.cuda.OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise ModelError(
+                    f"{self._name}: no memory on {self._device} for one pair of"
+                    f" {batch.input_ids.shape[1]} tokens; use a lower max_length or --device cpu"
+                ) from error
+        # Outside the handler, where the failed pass's tensors are free again.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.batch_tokens = max(1, batch.input_ids.size // 2)
+        first, second = batch.halves()
+        return np.concatenate([self.forward(first), self.forward(second)])
+
+    def _logits(self, batch: Batch) -> NDArray[np.float32]:
+        import torch
+
+        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+        if self._has_segments:
+            inputs["token_type_ids"] = batch.token_type_ids
+        with torch.inference_mode():
+            tensors = {
+                name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()
+            }
+            logits: torch.Tensor = self._model(**tensors).logits
+            return logits[:, 0].float().cpu().numpy()
+
+
+def _load(model: PairModel, device: str) -> "PreTrainedModel":
+    """The model on its device, ready to score; refused where any weight is not from the file."""
+    prepare_openmp()
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    dtype = torch.float32 if device == "cpu" else torch.float16
+    loaded: PreTrainedModel
+    try:
+        with _quiet():
+            loaded, report = AutoModelForSequenceClassification.from_pretrained(
+                str(model.folder),
+                local_files_only=True,
+                trust_remote_code=False,
+                dtype=dtype,
+                output_loading_info=True,
+            )
+        _check_complete(model.name, report)
+        module: torch.nn.Module = loaded
+        module.eval().to(device)
+    except ModelError:
+        raise
+    except Exception as error:  # json, key, shape, pickle, safetensors and device errors
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"{model.name}: does not load as a cross-encoder on {device} ({line})"
+        ) from error
+    if dtype != torch.float32:
+        _float32_output(loaded)
+    return loaded
+
+
+def _check_complete(name: str, report: dict[str, Any]) -> None:
+    missing = sorted(map(str, report["missing_keys"]))
+    if missing:
+        raise ModelError(
+            f"{name}: its file has no weights for {', '.join(missing[:3])}"
+            f" ({len(missing)} missing); they would be random: expected a trained cross-encoder"
+        )
+
+
+def _float32_output(model: "PreTrainedModel") -> None:
+    """Compute the one output in float32: logits of 8 would tie 1/128 apart in half precision."""
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear) and module.out_features == 1:
+            module.float()
+            module.register_forward_pre_hook(lambda _module, args: (args[0].float(), *args[1:]))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Loading prints no bars and no reports: what matters in them is raised."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
