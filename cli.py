@@ -115,11 +115,11 @@ def _build_config(options: dict[str, Any]) -> "BuildConfig":
     from scisearch.index.builder import BuildConfig
     from scisearch.index.corpus import ColumnNames
     from scisearch.index.lexical import BM25Parameters
-    from scisearch.index.models import BI_ENCODER
+    from scisearch.index.models import DEFAULT_BI_ENCODER
 
     columns = [options.pop(f"{name}_column") for name in ("id", "title", "text")]
     bm25 = BM25Parameters(options.pop("k1"), options.pop("b"), options.pop("bm25_variant"))
-    encoder = options.pop("encoder") or BI_ENCODER
+    encoder = options.pop("encoder") or DEFAULT_BI_ENCODER
     encoder = None if options.pop("no_dense") else encoder
     return BuildConfig(columns=ColumnNames(*columns), bm25=bm25, encoder=encoder, **options)
 

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
+import numpy as np
+
 from scisearch.index.errors import ConfigError
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.stopwatch import Stopwatch
@@ -163,6 +165,21 @@ class SearchPipeline:
             for query, ranking in zip(part, rankings, strict=True):
                 yield self._ranked_list(query.query_id, ranking.final.cut(self.config.cutoff))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What every answer of this pipeline leaves out, unless its mode was asked for."""
+        if self.config.mode is not None or self.mode == "rerank":
+            return ()
+        return (NOT_RERANKED,) if self.index.has_vectors else (NOT_RERANKED, NO_VECTORS)
+
+    def model_digests(self) -> dict[str, object]:
+        """The sha256 of the weights that the mode uses."""
+        encoder = self.index.manifest.encoder
+        digests: dict[str, object] = {"encoder": encoder and encoder["sha256"]}
+        if self.mode == "rerank":
+            digests["reranker"] = self._reranker.sha256
+        return digests
+
     def warm_up(self) -> None:
         """Load what the mode needs, so that the first query does not pay for it."""
         self.search("warm up")
@@ -219,7 +236,7 @@ class SearchPipeline:
     def _rank(self, texts: Sequence[str], allowed: Mask | None, watch: Stopwatch) -> list[_Ranking]:
         filled = [text for text in texts if text.strip()]
         ranked = iter(self._rank_filled(filled, allowed, watch))
-        nothing = self.index.empty_list
+        nothing = Scored(np.empty(0, np.int64), np.empty(0, np.float32))
         return [
             next(ranked) if text.strip() else _Ranking({self.mode: nothing}, (EMPTY_QUERY,))
             for text in texts
@@ -239,11 +256,11 @@ class SearchPipeline:
         with watch.stage("fuse"):
             stages = [self._fused(legs) for legs in found]
         if self.mode != "rerank":
-            return [_Ranking(one, self._notes()) for one in stages]
+            return [_Ranking(one, self.notes) for one in stages]
         fused = [list(one.values())[-1] for one in stages]
         reranked = self._reranker.rerank(texts, fused, depth=self.config.rerank_depth, watch=watch)
         return [
-            _Ranking({**one, **outcome.stages}, (*self._notes(), *outcome.notes))
+            _Ranking({**one, **outcome.stages}, (*self.notes, *outcome.notes))
             for one, outcome in zip(stages, reranked, strict=True)
         ]
 
@@ -256,14 +273,6 @@ class SearchPipeline:
         if len(legs) == 1:
             return dict(legs)
         return {**legs, "fused": self.config.fusion.fuse(legs, self.index.documents.id_rank)}
-
-    def _notes(self) -> tuple[str, ...]:
-        notes = []
-        if self.config.mode is None and self.mode != "rerank":
-            notes.append(NOT_RERANKED)
-        if self.config.mode is None and not self.index.has_vectors:
-            notes.append(NO_VECTORS)
-        return tuple(notes)
 
     # -- borders -----------------------------------------------------------------------------
 

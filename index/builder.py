@@ -28,7 +28,7 @@ from scisearch.index.manifest import (
     file_entries,
     library_versions,
 )
-from scisearch.index.models import BI_ENCODER, ResolvedModel, resolve_model
+from scisearch.index.models import DEFAULT_BI_ENCODER, ResolvedModel, resolve_model
 from scisearch.index.progress import NoProgress, Progress, stage_of
 from scisearch.index.seal import seal
 from scisearch.index.stopwatch import Stopwatch
@@ -45,7 +45,7 @@ class BuildConfig:
     skip_bad_rows: bool = False  # leave rejected rows out instead of stopping
     analyzer: AnalyzerConfig = field(default_factory=AnalyzerConfig)
     bm25: BM25Parameters = field(default_factory=BM25Parameters)
-    encoder: str | None = BI_ENCODER  # hub id, folder or built-in name; None: lexical only
+    encoder: str | None = DEFAULT_BI_ENCODER  # hub id, folder or built-in name; None: lexical only
     vectors: str | None = None  # a faiss.index_factory string; None: by size
     device: str | None = None  # of the encoder; None: CUDA, MPS or CPU, the first there is
     offline: bool = False  # never ask a hub
@@ -262,10 +262,14 @@ class _Build:
         return self._work / "shards"
 
     def _embed(self) -> Mapping[str, object]:
-        from scisearch.index.encoder import open_encoder
+        from scisearch.index.encoder import SentenceTransformerEncoder
 
         model, device = self._required_model, self._config.device
-        embed_shards(self._texts("embed"), self._shards, lambda: open_encoder(model, device=device))
+        embed_shards(
+            self._texts("embed"),
+            self._shards,
+            lambda: SentenceTransformerEncoder(model, device=device),
+        )
         return {"dimension": dimension_of(self._shards)}
 
     def _write_vectors(self) -> Mapping[str, object]:

@@ -1,0 +1,142 @@
+"""The rerank stage: the best fused candidates through the cross-encoder, and the final order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from scisearch.index.models import BUILT_IN, DEFAULT_CROSS_ENCODER, resolve_model
+from scisearch.index.opened import OpenIndex
+from scisearch.index.stopwatch import Stopwatch
+from scisearch.rerank.interpolation import Interpolation
+from scisearch.rerank.passages import LongDocuments
+from scisearch.rerank.scoring import RerankScores
+from scisearch.retrieval.ranking import IdRank, Ordinals, Scored, rank
+
+
+class CrossEncoder(Protocol):
+    """What scores the candidates of queries."""
+
+    max_length: int  # ids of a pair, special tokens included
+
+    def score(
+        self,
+        queries: Sequence[str],
+        candidates: Sequence[Ordinals],
+        *,
+        watch: Stopwatch | None = None,
+    ) -> RerankScores:
+        """One array of raw float32 logits per query, aligned with its candidates."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """One query's lists "cross-encoder" and "final", in that order, and what a reader should know.
+
+    The final list has the candidates that were not scored below all that were, in fused order.
+    """
+
+    stages: Mapping[str, Scored]
+    notes: tuple[str, ...]
+
+
+class RerankStage:
+    """A cross-encoder, and how its opinion is weighed against the first stages'."""
+
+    def __init__(
+        self,
+        cross_encoder: CrossEncoder,
+        interpolation: Interpolation,
+        id_rank: IdRank,
+        sha256: str,
+    ) -> None:
+        """Take an open cross-encoder; `open_rerank_stage` finds one by name."""
+        self._cross_encoder = cross_encoder
+        self._interpolation = interpolation
+        self._id_rank = id_rank
+        self.sha256 = sha256  # of the cross-encoder's weights
+
+    def rerank(
+        self,
+        queries: Sequence[str],
+        fused: Sequence[Scored],
+        *,
+        depth: int,
+        watch: Stopwatch | None = None,
+    ) -> list[Reranked]:
+        """Score the best `depth` candidates of each query and put them into their final order."""
+        heads = [one.cut(depth) for one in fused]
+        scores = self._cross_encoder.score(queries, [head.ordinals for head in heads], watch=watch)
+        return [
+            self._reranked(whole, head, logits, dropped)
+            for whole, head, logits, dropped in zip(
+                fused, heads, scores.logits, scores.dropped, strict=True
+            )
+        ]
+
+    def _reranked(
+        self, whole: Scored, head: Scored, logits: np.ndarray, dropped: np.ndarray
+    ) -> Reranked:
+        final = self._interpolation.interpolate(head, logits, self._id_rank)
+        stages = {
+            "cross-encoder": rank(head.ordinals, logits, self._id_rank),
+            "final": _with_rest(final, whole, len(head)),
+        }
+        cut = int(np.count_nonzero(dropped))
+        if not cut:
+            return Reranked(stages, ())
+        note = (
+            f"the cross-encoder saw {cut} of {len(head)} documents only in part"
+            f" (limit {self._cross_encoder.max_length} tokens; {int(dropped.sum())} tokens unseen)"
+        )
+        return Reranked(stages, (note,))
+
+
+def has_reranker(name: str | None) -> bool:
+    """Whether there is a cross-encoder to use: a named one, or one that comes with this version."""
+    return name is not None or any(
+        one.name == DEFAULT_CROSS_ENCODER and one.sha256 is not None for one in BUILT_IN
+    )
+
+
+def open_rerank_stage(
+    index: OpenIndex,
+    name: str | None,
+    *,
+    weight: float | None = None,
+    long_documents: LongDocuments = "cut",
+    device: str | None = None,
+    offline: bool = False,
+) -> RerankStage:
+    """Find and load the cross-encoder for the documents of an index.
+
+    Raises:
+        ModelError: it cannot be found or loaded, or is none.
+        ConfigError: the weight is outside [0, 1].
+    """
+    from scisearch.rerank.cross_encoder import TorchCrossEncoder
+
+    interpolation = Interpolation() if weight is None else Interpolation(weight)
+    model = resolve_model(name or DEFAULT_CROSS_ENCODER, offline=offline, kind="cross-encoder")
+    cross_encoder = TorchCrossEncoder(
+        model,
+        texts=index.documents.full_texts,
+        store=index.tokens,
+        long_documents=long_documents,
+        device=device,
+    )
+    return RerankStage(cross_encoder, interpolation, index.documents.id_rank, model.sha256)
+
+
+def _with_rest(final: Scored, whole: Scored, scored: int) -> Scored:
+    """The final list and below it the candidates that were not scored, in their order."""
+    rest = Scored(whole.ordinals[scored:], whole.scores[scored:])
+    if not len(rest):
+        return final
+    below = final.scores[-1] - (rest.scores[0] - rest.scores)
+    return Scored(
+        np.concatenate([final.ordinals, rest.ordinals]),
+        np.concatenate([final.scores, below.astype(np.float32)]),
+    )

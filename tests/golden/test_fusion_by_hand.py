@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from scisearch.index.errors import ConfigError
+from scisearch.retrieval.convex import convex, min_max
+from scisearch.retrieval.fusion import Fusion
+from scisearch.retrieval.ranking import Scored, rank
+from scisearch.retrieval.rrf import rrf
+
+ID_RANK = np.arange(5, dtype=np.int32)
+
+
+def scored(scores: dict[int, float]) -> Scored:
+    return rank(np.array(list(scores)), np.array(list(scores.values())), ID_RANK)
+
+
+def test_rrf_as_worked_by_hand() -> None:
+    """Two lists; document 2 is second and first, 1 first and missing, 3 missing and second."""
+    fused = rrf([scored({1: 9.0, 2: 8.0}), scored({2: 0.5, 3: 0.4})], ID_RANK)
+    assert fused.ordinals.tolist() == [2, 1, 3]
+    assert fused.scores.tolist() == pytest.approx([1 / 62 + 1 / 61, 1 / 61, 1 / 62])
+
+
+def test_convex_as_worked_by_hand() -> None:
+    """BM25 12, 8, 4 becomes 1, 0.5, 0; cosine 0.9, 0.7, 0.6 becomes 1, 1/3, 0."""
+    bm25 = scored({0: 12.0, 1: 8.0, 2: 4.0})
+    dense = scored({1: 0.9, 3: 0.7, 0: 0.6})
+    fused = convex([bm25, dense], [0.4, 0.6], ID_RANK)
+    assert fused.ordinals.tolist() == [1, 0, 3, 2]
+    assert fused.scores.tolist() == pytest.approx([0.4 * 0.5 + 0.6, 0.4, 0.6 / 3, 0.0])
+
+
+def test_equal_scores_and_single_documents_are_all_best() -> None:
+    assert min_max(np.array([3.0, 3.0])).tolist() == [1.0, 1.0]
+    assert min_max(np.array([3.0])).tolist() == [1.0]
+    assert min_max(np.array([])).tolist() == []
+
+
+def test_ties_stand_in_rising_doc_id() -> None:
+    fused = convex([scored({3: 1.0, 0: 1.0, 4: 1.0})], [1.0], ID_RANK)
+    assert fused.ordinals.tolist() == [0, 3, 4]
+
+
+def test_wrong_numbers_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"dense weight 1.5; expected a number from 0 to 1"):
+        Fusion(dense_weight=1.5)
+    with pytest.raises(ConfigError, match=r"RRF k -1; expected a number of at least 0"):
+        Fusion(rrf_k=-1)
+    with pytest.raises(ConfigError, match=r"weights .*expected one weight of at least 0"):
+        convex([scored({0: 1.0})], [], ID_RANK)
