@@ -224,13 +224,14 @@ def _ints(ordinals: Sequence[int] | NDArray[np.integer]) -> list[int]:
 
 
 def _python_value(scalar: pa.Scalar) -> object:
-    """The scalar in Python; as text where Python has none such (the year 20000)."""
+    """The scalar in Python; where Python has none such (the year 20000), its number and type."""
     if pa.types.is_timestamp(scalar.type) and scalar.type.unit == "ns":
         scalar = scalar.cast(pa.timestamp("us", scalar.type.tz), safe=False)
     try:
         return scalar.as_py()
     except (ValueError, OverflowError, ImportError, LookupError):
-        return str(scalar)
+        # not str(scalar), which fails in the same way
+        return f"{getattr(scalar, 'value', '?')} {scalar.type}"
 
 
 def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

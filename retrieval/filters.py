@@ -63,6 +63,8 @@ def parse_filter(expression: str) -> Filter:
     quoted = _QUOTED_COLUMN.match(expression)
     begin = quoted.end() if quoted else 0
     found = _divider(expression, begin)
+    if found is None and not expression.rstrip().endswith("?"):
+        raise FilterError(f"filter '{expression}': no operator, expected {_FORMS}")
     end = found.start() if found else len(expression.rstrip()) - 1
     column = expression[:end].strip()
     if quoted:
@@ -70,8 +72,6 @@ def parse_filter(expression: str) -> Filter:
     if not column:
         raise FilterError(f"filter '{expression}': no column, expected {_FORMS}")
     if found is None:
-        if not expression.rstrip().endswith("?"):
-            raise FilterError(f"filter '{expression}': no operator, expected {_FORMS}")
         return Filter(column, "?")
     sign = found[1].lower()
     op = cast("Operator", "=" if sign == "==" else sign)
