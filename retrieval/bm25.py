@@ -1,0 +1,224 @@
+"""First stages over the lexical index: bm25s on its memory maps, and the classic rank_bm25.
+
+Both count a repeated query term as often as it is repeated, and return only documents that score
+above zero: those with a query term. Scores do not depend on the order of the query's words.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scisearch.index.bm25_formula import inverse_document_frequencies, posting_scores
+from scisearch.retrieval.ranking import IdRank, Mask, Scored, Scores, top
+
+if TYPE_CHECKING:
+    from scisearch.index.analyzer import Analyzer
+    from scisearch.index.bm25_formula import Collection
+    from scisearch.index.lexical import LexicalIndex
+    from scisearch.index.stopwatch import Stopwatch
+
+
+class TermScore(NamedTuple):
+    """What one query term gave one document, and why: its counts in the document and the corpus."""
+
+    term: str
+    score: float
+    tf: int
+    df: int
+
+
+class _Columns(NamedTuple):
+    """Score columns in bm25s's layout."""
+
+    data: NDArray[np.float32]
+    indices: NDArray[np.int32]
+    indptr: NDArray[np.int64]
+
+
+def query_terms(lexical: "LexicalIndex", terms: Sequence[str]) -> dict[int, int]:
+    """Term id -> how often the query has it, by rising id; terms of no document are left out."""
+    found = ((lexical.vocabulary.find(term), n) for term, n in Counter(terms).items())
+    return dict(sorted((term_id, n) for term_id, n in found if term_id is not None))
+
+
+def _bm25s(columns: _Columns, n_docs: int) -> Any:
+    """A bm25s scorer over these columns, which are not copied."""
+    logger = logging.getLogger("bm25s")
+    level = logger.level
+    import bm25s
+
+    logger.setLevel(level)  # its import turns on debug messages for the whole process
+    scorer = bm25s.BM25(backend="numpy")
+    scorer.scores = {**columns._asdict(), "num_docs": n_docs}
+    scorer.nonoccurrence_array = None
+    return scorer
+
+
+def _score(scorer: Any, counts: dict[int, int], n_docs: int) -> Scores:
+    """(n_docs,) float32: each term's column once for each time that the query has the term."""
+    scores = np.zeros(n_docs, np.float32)
+    for repeats in sorted(set(counts.values())):
+        ids = [term_id for term_id, n in counts.items() if n == repeats]
+        scores += np.float32(repeats) * scorer.get_scores_from_ids(ids)
+    return scores
+
+
+class BM25Retriever:
+    """BM25 from the scores that the index holds; the formula is the index's."""
+
+    def __init__(self, lexical: "LexicalIndex", analyzer: "Analyzer", id_rank: IdRank) -> None:
+        """Score on the memory maps of `lexical`; nothing is read yet."""
+        self._lexical = lexical
+        self._analyzer = analyzer
+        self._id_rank = id_rank
+        columns = _Columns(lexical.data, lexical.indices, lexical.indptr)
+        self._scorer = _bm25s(columns, lexical.n_docs)
+        self._restricted: tuple[bytes, Collection] | None = None
+
+    def retrieve(
+        self,
+        queries: Sequence[str],
+        *,
+        depth: int,
+        allowed: Mask | None = None,
+        watch: "Stopwatch | None" = None,
+    ) -> list[Scored]:
+        """One list per query; with `allowed`, to the bit that of an index of those documents."""
+        if allowed is not None and allowed.all():
+            allowed = None
+        lists = []
+        for query in queries:
+            with watch.stage("analyse") if watch else nullcontext():
+                counts = query_terms(self._lexical, self._analyzer.terms(query))
+            with watch.stage("bm25") if watch else nullcontext():
+                scores = self._scores(counts, allowed)
+                lists.append(top(scores, depth=depth, id_rank=self._id_rank, above=0.0))
+        return lists
+
+    def explain(self, query: str, ordinal: int) -> list[TermScore]:
+        """What each term of the query gave the document, best first; their sum is its score."""
+        lexical = self._lexical
+        explained = []
+        for term_id, n in query_terms(lexical, self._analyzer.terms(query)).items():
+            column = lexical.column(term_id)
+            ordinals = lexical.indices[column]
+            place = int(np.searchsorted(ordinals, ordinal))
+            if place < len(ordinals) and ordinals[place] == ordinal:
+                score = n * float(lexical.data[column][place])
+                tf = int(lexical.tf[column][place])
+                term = lexical.vocabulary.term(term_id)
+                explained.append(TermScore(term, score, tf, len(ordinals)))
+        return sorted(explained, key=lambda term: (-term.score, term.term))
+
+    def _scores(self, counts: dict[int, int], allowed: Mask | None) -> Scores:
+        n_docs = self._lexical.n_docs
+        if allowed is None:
+            return _score(self._scorer, counts, n_docs)
+        columns = self._restricted_columns(list(counts), allowed)
+        renumbered = dict(enumerate(counts.values()))
+        return _score(_bm25s(columns, n_docs), renumbered, n_docs)
+
+    def _restricted_columns(self, term_ids: list[int], allowed: Mask) -> _Columns:
+        """The columns these terms would have in an index of the allowed documents."""
+        lexical = self._lexical
+        of = self._collection(allowed)
+        data, indices = [np.empty(0, np.float32)], [np.empty(0, np.int32)]
+        for term_id in term_ids:
+            column = lexical.column(term_id)
+            kept = np.flatnonzero(allowed[lexical.indices[column]])
+            ordinals = lexical.indices[column][kept]
+            idf = inverse_document_frequencies(np.array([max(1, len(kept))], np.int64), of)
+            tf, lengths = lexical.tf[column][kept], lexical.lengths[ordinals]
+            data.append(posting_scores(tf, lengths, idf, of, lexical.parameters))
+            indices.append(ordinals)
+        sizes = np.array([len(column) for column in indices], np.int64)
+        return _Columns(np.concatenate(data), np.concatenate(indices), np.cumsum(sizes))
+
+    def _collection(self, allowed: Mask) -> "Collection":
+        """The statistics of the allowed documents; the last ones are remembered."""
+        key = np.packbits(allowed).tobytes()
+        if self._restricted is None or self._restricted[0] != key:
+            self._restricted = (key, self._lexical.restricted(allowed))
+        return self._restricted[1]
+
+
+class RankBM25Retriever:
+    """The classic `rank_bm25.BM25Okapi`, over the terms and counts that the index holds.
+
+    Uses the index's k1 and b, and always rank_bm25's own formula, whatever the variant. It keeps
+    a dict per document in memory and scores in Python: slow by nature, and meant for comparison.
+    """
+
+    def __init__(self, lexical: "LexicalIndex", analyzer: "Analyzer", id_rank: IdRank) -> None:
+        """Read all postings and build BM25Okapi from them."""
+        self._lexical = lexical
+        self._analyzer = analyzer
+        self._id_rank = id_rank
+        self._all = np.ones(lexical.n_docs, np.bool_)
+        self._postings = _document_major(lexical)
+        self._built = (self._all.tobytes(), self._build(self._all))
+
+    def retrieve(
+        self,
+        queries: Sequence[str],
+        *,
+        depth: int,
+        allowed: Mask | None = None,
+        watch: "Stopwatch | None" = None,
+    ) -> list[Scored]:
+        """One list per query; with `allowed`, of a BM25Okapi of only those documents."""
+        mask = self._all if allowed is None else allowed
+        engine = self._engine(mask)
+        lists = []
+        for query in queries:
+            with watch.stage("analyse") if watch else nullcontext():
+                counts = query_terms(self._lexical, self._analyzer.terms(query))
+                ids = [term_id for term_id, n in counts.items() for _ in range(n)]
+            with watch.stage("bm25") if watch else nullcontext():
+                scores = np.zeros(self._lexical.n_docs, np.float32)
+                if engine is not None:
+                    scores[mask] = engine.get_scores(ids)
+                lists.append(top(scores, depth=depth, id_rank=self._id_rank, above=0.0))
+        return lists
+
+    def _engine(self, mask: Mask) -> Any:
+        """BM25Okapi of the documents in the mask; the last one is remembered."""
+        key = mask.tobytes()
+        if self._built[0] != key:
+            self._built = (key, self._build(mask))
+        return self._built[1]
+
+    def _build(self, mask: Mask) -> Any:
+        """BM25Okapi of these documents; None where it cannot be built, for want of any term."""
+        from rank_bm25 import BM25Okapi
+
+        if not self._lexical.lengths[mask].any():
+            return None
+        parameters = self._lexical.parameters
+        return BM25Okapi(self._tokens(mask), k1=parameters.k1, b=parameters.b)
+
+    def _tokens(self, mask: Mask) -> Iterator[list[int]]:
+        """The term ids of each document in the mask, each as often as the document has it."""
+        order, bounds = self._postings.order, self._postings.bounds
+        for ordinal in np.flatnonzero(mask):
+            postings = order[bounds[ordinal] : bounds[ordinal + 1]]
+            terms = np.searchsorted(self._lexical.indptr, postings, side="right") - 1
+            yield np.repeat(terms, self._lexical.tf[postings]).tolist()
+
+
+class _DocumentMajor(NamedTuple):
+    """The places of all postings by document: `order[bounds[d] : bounds[d + 1]]`."""
+
+    order: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+
+
+def _document_major(lexical: "LexicalIndex") -> _DocumentMajor:
+    order = np.argsort(lexical.indices, kind="stable")
+    sizes = np.bincount(lexical.indices, minlength=lexical.n_docs)
+    return _DocumentMajor(order, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]))
