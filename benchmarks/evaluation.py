@@ -56,11 +56,12 @@ def evaluate_files(
 
 def without_pairs(run: Run, pairs: Pairs) -> tuple[dict[str, RankedList], int]:
     """The run without these documents of these queries, and how many hits that took away."""
-    kept: dict[str, RankedList] = {}
+    kept = dict(run)
     for query_id, ranked in run.items():
-        dropped = pairs.get(query_id, frozenset())
-        hits = tuple(hit for hit in ranked.hits if hit.doc_id not in dropped)
-        kept[query_id] = RankedList(query_id, hits)
+        dropped = pairs.get(query_id)
+        if dropped:
+            hits = tuple(hit for hit in ranked.hits if hit.doc_id not in dropped)
+            kept[query_id] = RankedList(query_id, hits)
     before = sum(len(ranked.hits) for ranked in run.values())
     return kept, before - sum(len(ranked.hits) for ranked in kept.values())
 

@@ -1,10 +1,11 @@
 """What a reader of the numbers must know besides them, as data in plain words."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
+from scisearch.benchmarks.id_mismatch import likely_cause
 from scisearch.benchmarks.ties import ndcg_interval, tied_hits
 from scisearch.index.errors import RankingError
 from scisearch.retrieval.ranking import Qrels, Run
@@ -12,7 +13,6 @@ from scisearch.retrieval.trec import RunFile
 
 Severity = Literal["note", "warning"]
 _SHOWN_IDS = 3
-_COMPARED_IDS = 50
 _TIE_CUTOFF = 10
 
 
@@ -106,42 +106,6 @@ def check_documents(run: Run, qrels: Qrels, name: str) -> None:
         )
 
 
-def likely_cause(found: Iterable[str], expected: Iterable[str]) -> str:
-    """Why two sets of ids have nothing in common: the first simple change that makes them meet."""
-    expected_ids = set(expected)
-    found_ids = list(islice(found, 1000))
-    for change, cause in _CHANGES:
-        if {change(i) for i in found_ids} & {change(i) for i in expected_ids}:
-            return f"the ids differ only by {cause}"
-    checks = found_ids[:_COMPARED_IDS]
-    if _most(checks, lambda i: len(i) > 3 and any(e.startswith(i) for e in expected_ids)):
-        return "the ids of the run look cropped"
-    if _most(checks, lambda i: any(i.startswith(e) or i.endswith(e) for e in expected_ids)):
-        return "the ids of the run have a prefix or suffix that the judgements lack"
-    if _most(checks, lambda i: any(e.endswith(i) for e in expected_ids)):
-        return "the ids of the judgements have a prefix that the run lacks"
-    return "they seem to be of different collections or splits"
-
-
-def _most(ids: Sequence[str], holds: Callable[[str], bool]) -> bool:
-    return 2 * sum(map(holds, ids)) > len(ids)
-
-
-def _without_float_end(identifier: str) -> str:
-    return identifier.removesuffix(".0")
-
-
-def _without_zeros(identifier: str) -> str:
-    return identifier.lstrip("0")
-
-
-_CHANGES = (
-    (str.casefold, "upper and lower case"),
-    (_without_float_end, "a '.0': a column of numbers was read as floats"),
-    (_without_zeros, "leading zeros: a column of strings was read as numbers"),
-)
-
-
 def tie_findings(run: Run, qrels: Qrels) -> Iterator[Finding]:
     """Ties inside the lists, and how far they could move nDCG@10."""
     tied = {q: n for q in qrels if q in run and (n := tied_hits(run[q].hits))}
@@ -163,16 +127,16 @@ def depth_findings(run: Run, qrels: Qrels, cutoffs: Mapping[str, int]) -> Iterat
         return
     name = max(cutoffs, key=lambda measure: cutoffs[measure])
     short = sum(length < cutoffs[name] for length in lengths)
-    if short:
-        all_short = short == len(lengths)
-        yield Finding(
-            "warning" if all_short else "note",
-            f"{short} of {len(lengths)} queries have fewer than {cutoffs[name]} hits"
-            f" (at most {max(lengths)}), so {name} cannot reach its full value"
-            if all_short
-            else f"{short} of {len(lengths)} queries have fewer than the {cutoffs[name]} hits that"
-            f" {name} looks at",
-        )
+    if not short:
+        return
+    deepest = max(lengths)
+    # Lists that all end at one length were cut there; lists of many lengths found no more.
+    was_cut = deepest < cutoffs[name] and 2 * lengths.count(deepest) > len(lengths)
+    yield Finding(
+        "warning" if was_cut else "note",
+        f"{short} of {len(lengths)} queries have fewer than the {cutoffs[name]} hits that {name}"
+        f" looks at" + (f": the run was cut at {deepest}" if was_cut else ""),
+    )
 
 
 def rank_findings(file: RunFile) -> Iterator[Finding]:

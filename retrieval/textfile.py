@@ -40,16 +40,17 @@ def numbered_lines(path: Path, content: bytes) -> Iterator[tuple[int, str]]:
         RankingError: a line is not UTF-8.
     """
     content = content.removeprefix(b"\xef\xbb\xbf")
-    for number, raw in enumerate(content.split(b"\n"), start=1):
-        try:
-            line = raw.decode("utf-8").removesuffix("\r")
-        except UnicodeDecodeError as error:
-            raise RankingError(
-                f"{path}:{number}: found byte 0x{raw[error.start]:02x}, expected UTF-8 text;"
-                " convert the file, for example with iconv"
-            ) from error
-        if line.strip():
-            yield number, line
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise RankingError(
+            f"{path}:{number}: found byte 0x{content[error.start]:02x}, expected UTF-8 text;"
+            " convert the file, for example with iconv"
+        ) from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line and not line.isspace():
+            yield number, line.removesuffix("\r")
 
 
 def check_id(identifier: str, *, where: str, what: str) -> str:

@@ -36,10 +36,10 @@ class RunFile:
 
 @dataclass(slots=True)
 class _Rows:
-    """The lines of one query: scores by document, and each line's (rank, score)."""
+    """The lines of one query: scores by document, and the rank of each line, -1 for none."""
 
     scores: dict[str, float]
-    ranks: list[tuple[int, float]]
+    ranks: list[int]
 
 
 def read_run(path: Path) -> Run:
@@ -69,15 +69,16 @@ def read_run_file(path: Path) -> RunFile:
             )
         query_id, _, doc_id, rank, score_text, _ = columns
         score = _score(score_text, f"{path}:{number}")
-        rows = queries.setdefault(query_id, _Rows({}, []))
+        rows = queries.get(query_id)
+        if rows is None:
+            rows = queries[query_id] = _Rows({}, [])
         if doc_id in rows.scores:
             raise RankingError(
                 f"{path}:{number}: found document {doc_id} again for query {query_id}, expected"
                 " each once; remove one of the two lines"
             )
         rows.scores[doc_id] = score
-        if rank.isascii() and rank.isdigit():
-            rows.ranks.append((int(rank), score))
+        rows.ranks.append(int(rank) if rank.isascii() and rank.isdigit() else -1)
     if not queries:
         raise RankingError(f"{path}: found no line, expected a run of {_COLUMNS}")
     return _run_file(queries)
@@ -150,13 +151,21 @@ def _score(text: str, where: str) -> float:
     return score
 
 
+def _scores_by_rank(rows: _Rows) -> list[float]:
+    scores = list(rows.scores.values())
+    if -1 in rows.ranks:  # no rank, nothing to contradict
+        return []
+    order = sorted(range(len(scores)), key=rows.ranks.__getitem__)
+    return [scores[line] for line in order]
+
+
 def _run_file(queries: dict[str, _Rows]) -> RunFile:
     run: dict[str, RankedList] = {}
     reversed_queries: list[str] = []
     disagreeing: list[str] = []
     for query_id, rows in queries.items():
         run[query_id] = RankedList.from_scores(query_id, rows.scores)
-        by_rank = [score for _, score in sorted(rows.ranks, key=lambda pair: pair[0])]
+        by_rank = _scores_by_rank(rows)
         falls = any(lower < upper for upper, lower in pairwise(by_rank))
         rises = any(lower > upper for upper, lower in pairwise(by_rank))
         if rises:
