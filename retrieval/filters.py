@@ -64,13 +64,13 @@ def parse_filter(expression: str) -> Filter:
     begin = quoted.end() if quoted else 0
     found = _divider(expression, begin)
     if found is None and not expression.rstrip().endswith("?"):
-        raise FilterError(f"filter '{expression}': no operator, expected {_FORMS}")
+        raise FilterError(f"filter {expression!r}: no operator, expected {_FORMS}")
     end = found.start() if found else len(expression.rstrip()) - 1
     column = expression[:end].strip()
     if quoted:
         column = quoted[1] if not expression[begin:end].strip() else ""
     if not column:
-        raise FilterError(f"filter '{expression}': no column, expected {_FORMS}")
+        raise FilterError(f"filter {expression!r}: no column, expected {_FORMS}")
     if found is None:
         return Filter(column, "?")
     sign = found[1].lower()
@@ -92,13 +92,13 @@ def _values(text: str, op: Operator, expression: str) -> tuple[str, ...]:
         values = next(csv.reader([text], skipinitialspace=True), [])
         values = [value.strip() for value in values]
         if not values or ("" in values and '""' not in text):
-            raise FilterError(f"filter '{expression}': an empty value, expected 'column in a, b'")
+            raise FilterError(f"filter {expression!r}: an empty value, expected 'column in a, b'")
         return tuple(values)
     if not text:
-        raise FilterError(f"filter '{expression}': no value, expected {_FORMS}; \"\" is no text")
+        raise FilterError(f'filter {expression!r}: no value, expected {_FORMS}; "" is no text')
     if text[0] in "<>=":
         raise FilterError(
-            f"filter '{expression}': two operators in a row, expected {_FORMS}; quote a value"
+            f"filter {expression!r}: two operators in a row, expected {_FORMS}; quote a value"
             " that begins with one"
         )
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
@@ -123,7 +123,7 @@ def allowed_documents(documents: "Documents", filters: Sequence[Filter]) -> "Mas
             masks = [test.mask(_field(chunk, path)) for chunk in documents.column(path[0]).chunks]
         except (ValueProblemError, pa.ArrowInvalid) as error:
             raise FilterError(
-                f"filter '{condition}': {error}; columns: {_columns(documents.schema)}"
+                f"filter {str(condition)!r}: {error}; columns: {_columns(documents.schema)}"
             ) from error
         if masks:
             allowed &= np.concatenate(masks)
@@ -148,7 +148,7 @@ def _resolve(schema: pa.Schema, condition: Filter) -> tuple[list[str], pa.DataTy
         else:
             return path, column_type
     raise FilterError(
-        f"filter '{condition}': no column '{name}'; expected one of {_columns(schema)}"
+        f"filter {str(condition)!r}: no column '{name}'; expected one of {_columns(schema)}"
     )
 
 
