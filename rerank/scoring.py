@@ -119,7 +119,7 @@ class PairScorer:
         query_ids = self.model.tokenizer.encode(queries)
         wanted, places = np.unique(np.concatenate(candidates), return_inverse=True)
         rows: TokenRows = self.documents.gather(wanted.astype(np.int64))
-        place = iter(places.tolist())
+        ends = np.cumsum([len(one) for one in candidates])[:-1]
         return [
             pair_passages(
                 ids,
@@ -128,8 +128,8 @@ class PairScorer:
                 room=self.model.room,
                 long=self.long_documents,
             )
-            for ids, ordinals in zip(query_ids, candidates, strict=True)
-            for row, _ in zip(place, ordinals, strict=False)
+            for ids, own in zip(query_ids, np.split(places, ends), strict=True)
+            for row in own.tolist()
         ]
 
     def _logits(

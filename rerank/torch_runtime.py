@@ -98,8 +98,8 @@ def _load(model: PairModel, device: str) -> "PreTrainedModel":
                 output_loading_info=True,
             )
         _check_complete(model.name, report)
-        module: torch.nn.Module = loaded
-        module.eval().to(device)
+        loaded.train(mode=False)
+        torch.nn.Module.to(loaded, device)
     except ModelError:
         raise
     except Exception as error:  # json, key, shape, pickle, safetensors and device errors

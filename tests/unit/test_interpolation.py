@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from scisearch.index.errors import ConfigError, ModelError
+from scisearch.rerank.interpolation import Interpolation, z_scores
+from scisearch.retrieval.ranking import Scored
+
+ID_RANK = np.array([3, 2, 1, 0], np.int32)
+FUSED = Scored(np.array([0, 1, 2]), np.array([0.9, 0.5, 0.1], np.float32))
+
+
+def logits(*values: float) -> NDArray[np.float32]:
+    return np.array(values, np.float32)
+
+
+def test_minmax_by_hand() -> None:
+    final = Interpolation(0.75).interpolate(FUSED, logits(-4, 0, 4), ID_RANK)
+    assert final.ordinals.tolist() == [2, 1, 0]
+    # 0.75 * (0, 1/2, 1) + 0.25 * (1, 1/2, 0)
+    assert final.scores.tolist() == pytest.approx([0.75, 0.5, 0.25], abs=1e-6)
+
+
+def test_zscore_by_hand() -> None:
+    final = Interpolation(0.5, "zscore").interpolate(FUSED, logits(1, 1, 4), ID_RANK)
+    # the cross-encoder's are (-1, -1, 2) / sqrt(2), the fused (1, 0, -1) / sqrt(2/3)
+    expected = {
+        0: 0.5 * -(2**-0.5) + 0.5 * 1.5**0.5,
+        1: 0.5 * -(2**-0.5),
+        2: 0.5 * 2**0.5 - 0.5 * 1.5**0.5,
+    }
+    assert dict(zip(final.ordinals.tolist(), final.scores.tolist(), strict=True)) == pytest.approx(
+        expected, abs=1e-6
+    )
+
+
+def test_weight_one_is_the_cross_encoder_with_ties_by_doc_id() -> None:
+    final = Interpolation(1.0).interpolate(FUSED, logits(2, 2, 5), ID_RANK)
+    assert final.ordinals.tolist() == [2, 1, 0]
+
+
+def test_weight_zero_is_the_fused_order() -> None:
+    final = Interpolation(0.0).interpolate(FUSED, logits(-4, 0, 4), ID_RANK)
+    assert final.ordinals.tolist() == [0, 1, 2]
+
+
+def test_no_candidates_give_an_empty_list() -> None:
+    nothing = Scored(np.empty(0, np.int64), np.empty(0, np.float32))
+    for normalisation in ("minmax", "zscore"):
+        assert not len(Interpolation(0.5, normalisation).interpolate(nothing, logits(), ID_RANK))
+
+
+def test_equal_scores_have_z_score_zero() -> None:
+    assert z_scores(logits(3, 3, 3)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_a_logit_that_is_no_number_is_refused(bad: float) -> None:
+    with pytest.raises(ModelError, match=f"candidate 2 of 3 as {bad}"):
+        Interpolation().interpolate(FUSED, logits(1, bad, 2), ID_RANK)
+
+
+def test_a_missing_logit_is_refused() -> None:
+    with pytest.raises(ModelError, match="2 scores for 3 candidates"):
+        Interpolation().interpolate(FUSED, logits(1, 2), ID_RANK)
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1, float("nan")])
+def test_a_weight_outside_zero_to_one_is_refused(weight: float) -> None:
+    with pytest.raises(ConfigError, match=f"rerank weight {weight}"):
+        Interpolation(weight)
+
+
+def test_another_normalisation_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'softmax'; expected one of minmax, zscore"):
+        Interpolation(0.5, "softmax")  # type: ignore[arg-type]
