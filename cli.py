@@ -133,7 +133,9 @@ def _print(value: Any, render: Callable[[Any], str], *, as_json: bool) -> None:
 
 
 def _print_json(value: Any, *, indent: int | None = 2) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=indent, default=str))
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+    # a lone surrogate in a query has no UTF-8 form; as an escape it is legal JSON
+    click.echo(text.encode(errors="backslashreplace").decode())
 
 
 @click.group(cls=_Commands)
