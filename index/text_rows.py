@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, AnyStr, NamedTuple, Protocol, cast
 
@@ -30,6 +31,7 @@ from scisearch.index.rows import (
 
 _MAX_COLUMNS = 1000  # more are no columns but keys that are data
 _CONSTANTS = {"NaN": None, "Infinity": math.inf, "-Infinity": -math.inf}
+_DECODER = json.JSONDecoder(parse_constant=_CONSTANTS.__getitem__)
 
 
 class ColumnKey(NamedTuple):
@@ -175,8 +177,8 @@ def parse_jsonl(file: Path) -> Iterator[ParsedRow]:
 def _parsed_json(content: bytes, number: int) -> ParsedRow:
     size = len(content)
     try:
-        row = json.loads(content.decode("utf-8"), parse_constant=_CONSTANTS.__getitem__)
-        if b"\\u" in content:
+        row = _DECODER.decode(content.decode("utf-8"))
+        if b"\\u" in content and b"\\ud" in content.lower():
             json.dumps(row, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError as error:
         return ParsedRow(number, size, {}, f"byte {error.start} of the line is not UTF-8")
@@ -190,10 +192,15 @@ def _parsed_json(content: bytes, number: int) -> ParsedRow:
     values: dict[ColumnKey, object] = {}
     for name, value in row.items():
         if name == "metadata" and isinstance(value, dict):
-            values.update({ColumnKey(key, nested=True): item for key, item in value.items()})
+            values.update({_key(key, True): item for key, item in value.items()})
         else:
-            values[ColumnKey(name)] = value
+            values[_key(name, False)] = value
     return ParsedRow(number, size, values)
+
+
+@lru_cache(2 * _MAX_COLUMNS)
+def _key(name: str, nested: bool) -> ColumnKey:
+    return ColumnKey(name, nested)
 
 
 def parse_delimited(file: Path, *, delimiter: str) -> Iterator[ParsedRow]:

@@ -9,7 +9,6 @@ import pytest
 
 from scisearch.index.documents import (
     BATCH_BYTES,
-    BATCH_ROWS,
     ORDER_FILE,
     Document,
     Documents,
@@ -67,7 +66,10 @@ def test_get_returns_all_columns_as_python_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("batch_rows", [1, 1000, 9000, 20_000])
-def test_any_ordinal_is_found_in_any_batch(tmp_path: Path, batch_rows: int) -> None:
+def test_any_ordinal_is_found_in_any_batch(
+    tmp_path: Path, batch_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scisearch.index.documents.BATCH_ROWS", 8192)
     documents = Documents.open(written(tmp_path, numbered(20_000), batch_rows))
     assert len(documents) == 20_000
     assert documents.column("text").num_chunks > 1
@@ -84,14 +86,17 @@ def test_an_ordinal_outside_is_an_error(tmp_path: Path, ordinal: int) -> None:
         documents.get(ordinal)
 
 
-def test_record_batches_are_bounded_in_rows_and_bytes(tmp_path: Path) -> None:
+def test_record_batches_are_bounded_in_rows_and_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = {"doc_id": [str(i) for i in range(30)], "title": [""] * 30, "text": ["x" * 2**21] * 30}
     documents = Documents.open(written(tmp_path, table))
     chunks = documents.column("text").chunks
     assert max(chunk.nbytes for chunk in chunks) < 2 * BATCH_BYTES
     assert sum(map(len, chunks)) == 30
-    documents = Documents.open(written(tmp_path, numbered(3 * BATCH_ROWS), 1000))
-    assert max(map(len, documents.column("text").chunks)) <= 2 * BATCH_ROWS
+    monkeypatch.setattr("scisearch.index.documents.BATCH_ROWS", 100)
+    documents = Documents.open(written(tmp_path, numbered(950), 64))
+    assert [len(chunk) for chunk in documents.column("text").chunks] == [128] * 7 + [54]
 
 
 def test_iter_full_texts_goes_through_all_in_order(tmp_path: Path) -> None:
