@@ -1,22 +1,21 @@
 """The `search` command: what may I type? Options in, one call, print."""
 
-import json
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
+from scisearch.console.options import (
+    build_config,
+    index_option,
+    json_option,
+    model_options,
+    search_config,
+    search_options,
+)
+from scisearch.console.output import show, show_json
 from scisearch.index.errors import ScisearchError
-
-if TYPE_CHECKING:
-    from scisearch.index.builder import BuildConfig
-    from scisearch.pipeline import SearchConfig
-
-F = TypeVar("F", bound=Callable[..., Any])
-INDEX_HELP = "The index folder; also SEARCH_INDEX."
 
 
 class _Commands(click.Group):
@@ -29,115 +28,6 @@ class _Commands(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Several click options as one decorator."""
-
-    def decorate(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-_index = click.option(
-    "--index",
-    default="search-index",
-    envvar="SEARCH_INDEX",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help=INDEX_HELP,
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_models = _options(
-    click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default."),
-    click.option("--offline", is_flag=True, help="Never ask a model hub; also HF_HUB_OFFLINE=1."),
-)
-_search = _options(
-    click.option(
-        "--mode",
-        type=click.Choice(["bm25", "dense", "hybrid", "rerank"]),
-        help="The last stage; by default the last one that index and models allow.",
-    ),
-    click.option("--depth", default=100, show_default=True, help="Hits of each first stage."),
-    click.option(
-        "--rerank-depth", default=100, show_default=True, help="Fused hits that are reranked."
-    ),
-    click.option(
-        "--fusion", type=click.Choice(["convex", "rrf"]), default="convex", show_default=True
-    ),
-    click.option(
-        "--dense-weight", default=0.5, show_default=True, help="Convex: weight of the dense list."
-    ),
-    click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
-    click.option("--reranker", help="Cross-encoder: hub id, folder or built-in name."),
-    click.option(
-        "--rerank-weight",
-        type=float,
-        help="Weight of the cross-encoder in the final score; the model's own by default.",
-    ),
-    click.option(
-        "--long",
-        "long_documents",
-        type=click.Choice(["cut", "maxp"]),
-        default="cut",
-        show_default=True,
-        help="Documents too long for the cross-encoder: cut, or score passages and take the best.",
-    ),
-    click.option(
-        "--bm25-engine",
-        type=click.Choice(["bm25s", "rank-bm25"]),
-        default="bm25s",
-        show_default=True,
-    ),
-    click.option(
-        "--filter",
-        "filters",
-        multiple=True,
-        metavar="EXPR",
-        help="Search only documents with e.g. year>=2018 or venue=ACL; may be repeated.",
-    ),
-    _models,
-)
-
-
-def _search_config(cutoff: int, options: dict[str, Any]) -> "SearchConfig":
-    """The search options as a SearchConfig."""
-    from scisearch.pipeline import SearchConfig
-    from scisearch.retrieval.fusion import Fusion
-
-    fusion = Fusion(options.pop("fusion"), options.pop("dense_weight"), options.pop("rrf_k"))
-    return SearchConfig(cutoff=cutoff, fusion=fusion, **options)
-
-
-def _build_config(options: dict[str, Any]) -> "BuildConfig":
-    """The build options as a BuildConfig."""
-    from scisearch.index.builder import BuildConfig
-    from scisearch.index.corpus import ColumnNames
-    from scisearch.index.lexical import BM25Parameters
-    from scisearch.index.models import DEFAULT_BI_ENCODER
-
-    columns = [options.pop(f"{name}_column") for name in ("id", "title", "text")]
-    bm25 = BM25Parameters(options.pop("k1"), options.pop("b"), options.pop("bm25_variant"))
-    encoder = options.pop("encoder") or DEFAULT_BI_ENCODER
-    encoder = None if options.pop("no_dense") else encoder
-    return BuildConfig(columns=ColumnNames(*columns), bm25=bm25, encoder=encoder, **options)
-
-
-def _print(value: Any, render: Callable[[Any], str], *, as_json: bool) -> None:
-    """Print a report, a dataclass or JSON values, for a program or for a reader."""
-    if as_json:
-        _print_json(asdict(value) if is_dataclass(value) else value)
-    else:
-        click.echo(render(value))
-
-
-def _print_json(value: Any, *, indent: int | None = 2) -> None:
-    text = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
-    # a lone surrogate in a query has no UTF-8 form; as an escape it is legal JSON
-    click.echo(text.encode(errors="backslashreplace").decode())
-
-
 @click.group(cls=_Commands)
 @click.version_option(package_name="scisearch")
 def main() -> None:
@@ -146,7 +36,7 @@ def main() -> None:
 
 @main.command("build-index")
 @click.argument("corpus", type=click.Path(path_type=Path))
-@_index
+@index_option
 @click.option("--id-column", help="The column with the document ids; found by name by default.")
 @click.option("--title-column", help="The column with the titles; found by name by default.")
 @click.option("--text-column", help="The column with the texts; found by name by default.")
@@ -163,8 +53,8 @@ def main() -> None:
     show_default=True,
     help="The idf of Lucene, or that of rank-bm25.",
 )
-@_models
-@_json
+@model_options
+@json_option
 def build_index_command(corpus: Path, index: Path, as_json: bool, **options: Any) -> None:
     """Index CORPUS: a Parquet, JSONL, CSV or TSV file, or a BEIR folder.
 
@@ -175,17 +65,17 @@ def build_index_command(corpus: Path, index: Path, as_json: bool, **options: Any
     from scisearch.console.progress import TerminalProgress
     from scisearch.index.builder import build_index
 
-    report = build_index(corpus, index, _build_config(options), progress=TerminalProgress())
-    _print(report, render_build, as_json=as_json)
+    report = build_index(corpus, index, build_config(options), progress=TerminalProgress())
+    show(report, render_build, as_json=as_json)
 
 
 @main.command()
 @click.argument("text", required=False)
-@_index
+@index_option
 @click.option("--cutoff", default=10, show_default=True, help="Hits shown.")
-@_search
+@search_options
 @click.option("--explain", is_flag=True, help="Show what each stage gave each document.")
-@_json
+@json_option
 def query(
     text: str | None,
     index: Path,
@@ -200,13 +90,13 @@ def query(
     from scisearch.console.results import render_result
     from scisearch.pipeline import SearchPipeline
 
-    pipeline = SearchPipeline.open(index, _search_config(cutoff, options))
+    pipeline = SearchPipeline.open(index, search_config(cutoff, options))
     if text is None:
         pipeline.warm_up()
     for one in queries(text):
         result = pipeline.search(one, filters=filters)
         if as_json:
-            _print_json(result.to_json(explain=explain), indent=2 if text is not None else None)
+            show_json(result.to_json(explain=explain), indent=2 if text is not None else None)
         else:
             click.echo(render_result(result, explain=explain, styled=sys.stdout.isatty()))
 
@@ -216,9 +106,9 @@ def query(
 @click.option(
     "--output", "-o", required=True, type=click.Path(path_type=Path), help="The run file."
 )
-@_index
+@index_option
 @click.option("--cutoff", default=100, show_default=True, help="Hits of each topic.")
-@_search
+@search_options
 @click.option("--tag", default="scisearch", show_default=True, help="The run's sixth column.")
 @click.option("--batch", default=32, show_default=True, help="Topics searched together.")
 @click.option(
@@ -227,7 +117,7 @@ def query(
     multiple=True,
     help="A part of each topic that makes the query, e.g. title; may be repeated.",
 )
-@_json
+@json_option
 def run(
     topics: Path,
     output: Path,
@@ -251,7 +141,7 @@ def run(
     from scisearch.retrieval.topics import read_topics
 
     found = read_topics(topics, fields or None)
-    pipeline = SearchPipeline.open(index, _search_config(cutoff, options))
+    pipeline = SearchPipeline.open(index, search_config(cutoff, options))
     report = write_run_file(
         pipeline,
         found,
@@ -261,7 +151,7 @@ def run(
         batch=batch,
         progress=TerminalProgress(),
     )
-    _print(report, render_run, as_json=as_json)
+    show(report, render_run, as_json=as_json)
 
 
 @main.command()
@@ -280,7 +170,7 @@ def run(
     type=click.Path(path_type=Path),
     help="Pairs 'query_id doc_id' that are dropped from the runs.",
 )
-@_json
+@json_option
 def evaluate(
     runs: tuple[Path, ...],
     qrels: Path,
@@ -296,46 +186,46 @@ def evaluate(
 
     comparison = evaluate_files(runs, qrels, measures=measures, index=index, ignore=ignore)
     if as_json:
-        _print_json(comparison.to_json(per_query=per_query))
+        show_json(comparison.to_json(per_query=per_query))
     else:
         click.echo(render_comparison(comparison, per_query=per_query))
 
 
 @main.command()
-@_index
-@_json
+@index_option
+@json_option
 def info(index: Path, as_json: bool) -> None:
     """Tell what an index is made of."""
     from scisearch.console.index import render_description
     from scisearch.index.description import describe
     from scisearch.index.opened import open_index
 
-    _print(describe(open_index(index)), render_description, as_json=as_json)
+    show(describe(open_index(index)), render_description, as_json=as_json)
 
 
 @main.command()
-@_index
-@_json
+@index_option
+@json_option
 def verify(index: Path, as_json: bool) -> None:
     """Check every file of an index against its checksum; exit 1 where one differs."""
     from scisearch.console.index import render_checks
     from scisearch.index.verification import verify_index
 
     checks = verify_index(index)
-    _print(checks, render_checks, as_json=as_json)
+    show(checks, render_checks, as_json=as_json)
     if not checks.sound:
         raise SystemExit(1)
 
 
 @main.command()
 @click.argument("folder", default="demo", type=click.Path(path_type=Path))
-@_json
+@json_option
 def demo(folder: Path, as_json: bool) -> None:
     """Write the demo collection into FOLDER: corpus.parquet, topics.tsv and qrels.txt."""
     from scisearch.benchmarks.demo import write_demo
     from scisearch.console.index import render_demo
 
-    _print(write_demo(folder), render_demo, as_json=as_json)
+    show(write_demo(folder), render_demo, as_json=as_json)
 
 
 @main.command()

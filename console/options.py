@@ -1,0 +1,108 @@
+"""The options that several commands share, and what becomes of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from scisearch.index.builder import BuildConfig
+    from scisearch.pipeline import SearchConfig
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several click options as one decorator."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+index_option = click.option(
+    "--index",
+    default="search-index",
+    envvar="SEARCH_INDEX",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The index folder; also SEARCH_INDEX.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+model_options = _options(
+    click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default."),
+    click.option("--offline", is_flag=True, help="Never ask a model hub; also HF_HUB_OFFLINE=1."),
+)
+search_options = _options(
+    click.option(
+        "--mode",
+        type=click.Choice(["bm25", "dense", "hybrid", "rerank"]),
+        help="The last stage; by default the last one that index and models allow.",
+    ),
+    click.option("--depth", default=100, show_default=True, help="Hits of each first stage."),
+    click.option(
+        "--rerank-depth", default=100, show_default=True, help="Fused hits that are reranked."
+    ),
+    click.option(
+        "--fusion", type=click.Choice(["convex", "rrf"]), default="convex", show_default=True
+    ),
+    click.option(
+        "--dense-weight", default=0.5, show_default=True, help="Convex: weight of the dense list."
+    ),
+    click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
+    click.option("--reranker", help="Cross-encoder: hub id, folder or built-in name."),
+    click.option(
+        "--rerank-weight",
+        type=float,
+        help="Weight of the cross-encoder in the final score; the model's own by default.",
+    ),
+    click.option(
+        "--long",
+        "long_documents",
+        type=click.Choice(["cut", "maxp"]),
+        default="cut",
+        show_default=True,
+        help="Documents too long for the cross-encoder: cut, or score passages and take the best.",
+    ),
+    click.option(
+        "--bm25-engine",
+        type=click.Choice(["bm25s", "rank-bm25"]),
+        default="bm25s",
+        show_default=True,
+    ),
+    click.option(
+        "--filter",
+        "filters",
+        multiple=True,
+        metavar="EXPR",
+        help="Search only documents with e.g. year>=2018 or venue=ACL; may be repeated.",
+    ),
+    model_options,
+)
+
+
+def search_config(cutoff: int, options: dict[str, Any]) -> "SearchConfig":
+    """The search options as a SearchConfig."""
+    from scisearch.pipeline import SearchConfig
+    from scisearch.retrieval.fusion import Fusion
+
+    fusion = Fusion(options.pop("fusion"), options.pop("dense_weight"), options.pop("rrf_k"))
+    return SearchConfig(cutoff=cutoff, fusion=fusion, **options)
+
+
+def build_config(options: dict[str, Any]) -> "BuildConfig":
+    """The build options as a BuildConfig."""
+    from scisearch.index.builder import BuildConfig
+    from scisearch.index.corpus import ColumnNames
+    from scisearch.index.lexical import BM25Parameters
+    from scisearch.index.models import DEFAULT_BI_ENCODER
+
+    columns = [options.pop(f"{name}_column") for name in ("id", "title", "text")]
+    bm25 = BM25Parameters(options.pop("k1"), options.pop("b"), options.pop("bm25_variant"))
+    encoder = options.pop("encoder") or DEFAULT_BI_ENCODER
+    encoder = None if options.pop("no_dense") else encoder
+    return BuildConfig(columns=ColumnNames(*columns), bm25=bm25, encoder=encoder, **options)
