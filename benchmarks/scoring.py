@@ -7,6 +7,7 @@ as 0 (as in trec_eval -c), one that nothing can answer is left out, and the numb
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, isfinite
+from subprocess import SubprocessError
 from typing import TYPE_CHECKING, TypeAlias
 
 from scisearch.benchmarks.findings import (
@@ -88,34 +89,45 @@ def _computed(measures: "Sequence[Measure]", qrels: Qrels, run: Run) -> dict[str
     import ir_measures
 
     # Ranks as scores: they fall strictly and are exact in float32, which trec_eval keeps, so no
-    # provider sees a tie, and two float64 scores that are one float32 keep their order.
+    # provider sees a tie, and two float64 scores that are one float32 keep their order. Queries
+    # are numbered from 1, as gdeval (ERR) takes nothing else.
+    numbers = {query_id: str(number) for number, query_id in enumerate(qrels, start=1)}
     scores = {
-        query_id: {
+        numbers[query_id]: {
             hit.doc_id: float(len(run[query_id].hits) - position)
             for position, hit in enumerate(run[query_id].hits)
         }
         for query_id in qrels
         if query_id in run and run[query_id].hits
     }
-    judged = {query_id: dict(gains) for query_id, gains in qrels.items()}
+    judged = {numbers[query_id]: dict(gains) for query_id, gains in qrels.items()}
     found: dict[str, dict[str, float]] = {str(measure): {} for measure in measures}
     try:
         for metric in ir_measures.iter_calc(list(measures), judged, scores):
             found[str(metric.measure)][metric.query_id] = float(metric.value)
-    except (ValueError, TypeError, RuntimeError, OSError, ArithmeticError) as error:
+    except (
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        RuntimeError,
+        OSError,
+        SubprocessError,
+    ) as error:
         names = ", ".join(found)
         raise ConfigError(f"measures {names}: ir_measures cannot compute them: {error}") from error
-    return {name: _in_order(name, values, qrels) for name, values in found.items()}
+    return {name: _in_order(name, values, numbers) for name, values in found.items()}
 
 
-def _in_order(name: str, values: Mapping[str, float], qrels: Qrels) -> dict[str, float]:
-    undefined = [q for q in qrels if not isfinite(values.get(q, float("nan")))]
+def _in_order(
+    name: str, values: Mapping[str, float], numbers: Mapping[str, str]
+) -> dict[str, float]:
+    undefined = [q for q, n in numbers.items() if not isfinite(values.get(n, float("nan")))]
     if undefined:
         raise ConfigError(
-            f"measure {name}: has no value for {len(undefined)} of {len(qrels)} queries"
+            f"measure {name}: has no value for {len(undefined)} of {len(numbers)} queries"
             f" ({examples(undefined)}), expected a number for each; choose another measure"
         )
-    return {query_id: values[query_id] for query_id in qrels}
+    return {query_id: values[number] for query_id, number in numbers.items()}
 
 
 def _corpus_findings(

@@ -65,7 +65,7 @@ def markup_topics(path: Path, text: str) -> Iterator[tuple[int, str, dict[str, s
     text = _COMMENT.sub(_blank_lines, text.replace("\r\n", "\n"))
     text = _CDATA.sub(lambda match: html.escape(match[1], quote=False), text)
     openings = list(_TOPIC.finditer(text))
-    ends = [opening.start() for opening in openings[1:]] + [len(text)]
+    ends = [*(opening.start() for opening in openings), len(text)][1:]
     line, counted = 1, 0
     for opening, end in zip(openings, ends, strict=True):
         line += text.count("\n", counted, opening.start())
@@ -92,7 +92,7 @@ def _before_end(body: str) -> str:
 
 def _parts(body: str) -> dict[str, str]:
     openings = list(_PART.finditer(body))
-    ends = [opening.start() for opening in openings[1:]] + [len(body)]
+    ends = [*(opening.start() for opening in openings), len(body)][1:]
     parts: dict[str, str] = {}
     for opening, end in zip(openings, ends, strict=True):
         tag = (opening["first"] or opening["known"]).lower()
