@@ -28,7 +28,7 @@ class Vocabulary:
             raise CorruptIndexError(
                 f"{folder}: terms.npy and term_offsets.npy do not fit; build the index again"
             )
-        self._terms = memoryview(terms)
+        self._terms = terms.data
 
     def __len__(self) -> int:
         """How many terms there are."""

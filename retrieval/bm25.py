@@ -132,10 +132,11 @@ class BM25Retriever:
             column = lexical.column(term_id)
             kept = np.flatnonzero(allowed[lexical.indices[column]])
             ordinals = lexical.indices[column][kept]
-            idf = inverse_document_frequencies(np.array([max(1, len(kept))], np.int64), of)
-            tf, lengths = lexical.tf[column][kept], lexical.lengths[ordinals]
-            data.append(posting_scores(tf, lengths, idf, of, lexical.parameters))
             indices.append(ordinals)
+            if len(kept):
+                idf = inverse_document_frequencies(np.array([len(kept)], np.int64), of)
+                tf, lengths = lexical.tf[column][kept], lexical.lengths[ordinals]
+                data.append(posting_scores(tf, lengths, idf, of, lexical.parameters))
         sizes = np.array([len(column) for column in indices], np.int64)
         return _Columns(np.concatenate(data), np.concatenate(indices), np.cumsum(sizes))
 
@@ -182,7 +183,9 @@ class RankBM25Retriever:
             with watch.stage("bm25") if watch else nullcontext():
                 scores = np.zeros(self._lexical.n_docs, np.float32)
                 if engine is not None:
-                    scores[mask] = engine.get_scores(ids)
+                    # A document that is empty, or any at k1 = 0, is 0 / 0 in its formula.
+                    with np.errstate(invalid="ignore"):
+                        scores[mask] = np.nan_to_num(engine.get_scores(ids))
                 lists.append(top(scores, depth=depth, id_rank=self._id_rank, above=0.0))
         return lists
 
