@@ -68,6 +68,16 @@ def _score(scorer: Any, counts: dict[int, int], n_docs: int) -> Scores:
     return scores
 
 
+def _best(scores: Scores, id_rank: IdRank, depth: int) -> Scored:
+    """The best `depth` of the documents that score above zero.
+
+    The others are left out first: numpy's partition takes far longer over many equal values.
+    """
+    positive = np.flatnonzero(scores > 0)
+    best = top(scores[positive], depth=depth, id_rank=id_rank[positive])
+    return Scored(positive[best.ordinals], best.scores)
+
+
 class BM25Retriever:
     """BM25 from the scores that the index holds; the formula is the index's."""
 
@@ -97,7 +107,7 @@ class BM25Retriever:
                 counts = query_terms(self._lexical, self._analyzer.terms(query))
             with watch.stage("bm25") if watch else nullcontext():
                 scores = self._scores(counts, allowed)
-                lists.append(top(scores, depth=depth, id_rank=self._id_rank, above=0.0))
+                lists.append(_best(scores, self._id_rank, depth))
         return lists
 
     def explain(self, query: str, ordinal: int) -> list[TermScore]:
@@ -186,7 +196,7 @@ class RankBM25Retriever:
                     # A document that is empty, or any at k1 = 0, is 0 / 0 in its formula.
                     with np.errstate(invalid="ignore"):
                         scores[mask] = np.nan_to_num(engine.get_scores(ids))
-                lists.append(top(scores, depth=depth, id_rank=self._id_rank, above=0.0))
+                lists.append(_best(scores, self._id_rank, depth))
         return lists
 
     def _engine(self, mask: Mask) -> Any:
