@@ -16,7 +16,7 @@ from scisearch.retrieval.ranking import Ordinals
 
 
 class TorchCrossEncoder:
-    """Any local sequence-classification folder with one output. Satisfies `CrossEncoder`.
+    """Any local sequence-classification folder with one output.
 
     A pair's logit moves by float noise (below 1e-4 on a CPU) with the pairs it shares a batch with.
     """

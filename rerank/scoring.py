@@ -61,29 +61,6 @@ class Runtime(Protocol):
         ...
 
 
-class CrossEncoder(Protocol):
-    """A model that reads a query and a document together, over one open index."""
-
-    @property
-    def name(self) -> str:
-        """The model's full name."""
-        ...
-
-    def score(
-        self,
-        queries: Sequence[str],
-        candidates: Sequence[Ordinals],
-        *,
-        watch: Stopwatch | None = None,
-        on_progress: Progress | None = None,
-    ) -> RerankScores:
-        """One array of logits per query, aligned with its candidates.
-
-        `on_progress` is called with how many pairs were finished since its last call.
-        """
-        ...
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class PairScorer:
     """Assembles and batches pairs for any runtime."""
@@ -101,7 +78,10 @@ class PairScorer:
         watch: Stopwatch | None = None,
         on_progress: Progress | None = None,
     ) -> RerankScores:
-        """See `CrossEncoder.score`."""
+        """One array of logits per query, aligned with its candidates.
+
+        `on_progress` is called with how many pairs were finished since its last call.
+        """
         clock = watch or Stopwatch()
         result = RerankScores([], [])
         for begin, end in _groups([len(one) for one in candidates]):

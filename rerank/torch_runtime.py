@@ -108,7 +108,7 @@ def _load(model: PairModel, device: str) -> "PreTrainedModel":
             f"{model.name}: does not load as a cross-encoder on {device} ({line})"
         ) from error
     if dtype != torch.float32:
-        _float32_output(loaded)
+        compute_output_in_float32(loaded)
     return loaded
 
 
@@ -121,8 +121,11 @@ def _check_complete(name: str, report: dict[str, Any]) -> None:
         )
 
 
-def _float32_output(model: "PreTrainedModel") -> None:
-    """Compute the one output in float32: logits of 8 would tie 1/128 apart in half precision."""
+def compute_output_in_float32(model: "PreTrainedModel") -> None:
+    """Change the model to compute its one output in float32, whatever the layers below are in.
+
+    In half precision, logits near 8 that are less than 1/128 apart would tie.
+    """
     import torch
 
     for module in model.modules():

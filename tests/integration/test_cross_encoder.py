@@ -18,7 +18,7 @@ from scisearch.rerank.batches import Batch
 from scisearch.rerank.cross_encoder import TorchCrossEncoder
 from scisearch.rerank.pair_model import read_pair_model
 from scisearch.rerank.passages import passage_windows
-from scisearch.rerank.torch_runtime import TorchRuntime
+from scisearch.rerank.torch_runtime import TorchRuntime, compute_output_in_float32
 
 pytestmark = pytest.mark.slow
 
@@ -215,6 +215,22 @@ def test_half_precision_checkpoints_are_computed_in_float32(
     assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "float16"
     runtime = TorchRuntime(read_pair_model(tmp_path), "cpu")
     assert {parameter.dtype for parameter in runtime._model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_half_precision_models_give_float32_logits(kind: str, models: dict[str, Path]) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(models[kind], dtype=torch.bfloat16)
+    ids = torch.arange(5, 305).reshape(30, 10)
+    with torch.inference_mode():
+        coarse = model.eval()(input_ids=ids).logits
+        compute_output_in_float32(model)
+        fine = model(input_ids=ids).logits
+    assert (coarse.dtype, fine.dtype) == (torch.bfloat16, torch.float32)
+    assert len(fine.unique()) == 30 > len(coarse.unique())
+    np.testing.assert_allclose(fine, coarse.float(), atol=0.1)
 
 
 def test_several_labels_are_refused(bert_folder: Path, tmp_path: Path) -> None:
