@@ -27,8 +27,8 @@ $(VENV)/installed-dev: $(VENV)/installed
 demo: $(VENV)/installed
 	$(SEARCH) demo $(DEMO)
 	$(SEARCH) build-index $(DEMO)/corpus.parquet --index $(DEMO)/index
-	$(SEARCH) query "why does a spinning skater speed up with folded arms" --index $(DEMO)/index --cutoff 3
-	$(SEARCH) query "tiny holes in ice cores tell about the air of the past" --index $(DEMO)/index --cutoff 3 --explain
+	$(SEARCH) query "where does the gold in jewellery come from" --index $(DEMO)/index --cutoff 3
+	$(SEARCH) query "why does a thin trickle from the kitchen faucet turn into beads" --index $(DEMO)/index --cutoff 3 --explain
 	$(SEARCH) run $(DEMO)/topics.tsv --index $(DEMO)/index --mode bm25 --output $(DEMO)/bm25.run --tag bm25
 	$(SEARCH) run $(DEMO)/topics.tsv --index $(DEMO)/index --mode hybrid --output $(DEMO)/hybrid.run --tag hybrid
 	$(SEARCH) evaluate $(DEMO)/bm25.run $(DEMO)/hybrid.run $(DEMO)/qrels.txt

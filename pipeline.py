@@ -5,7 +5,7 @@ bm25  ─┐
 dense ─┘
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +60,7 @@ class SearchConfig:
     rerank_weight: float | None = None  # of the cross-encoder; None: the one kept with the model
     long_documents: Literal["cut", "maxp"] = "cut"
     bm25_engine: BM25Engine = "bm25s"
+    encoder: str | None = None  # where the index's bi-encoder is now; None: where it was
     device: str | None = None  # None: CUDA, MPS or CPU, the first there is
     offline: bool = False  # never ask a hub
 
@@ -154,16 +155,18 @@ class SearchPipeline:
         topics: Sequence[Query],
         *,
         filters: Sequence[str] = (),
-        batch: int = 32,
         watch: Stopwatch | None = None,
-    ) -> Iterator[RankedList]:
-        """Rank topics in batches; one list per topic, in their order, of at most `cutoff` hits."""
-        allowed = self._allowed(filters)
-        for start in range(0, len(topics), batch):
-            part = topics[start : start + batch]
-            rankings = self._rank([query.text for query in part], allowed, watch or Stopwatch())
-            for query, ranking in zip(part, rankings, strict=True):
-                yield self._ranked_list(query.query_id, ranking.final.cut(self.config.cutoff))
+    ) -> list[RankedList]:
+        """One list per topic, in their order, of at most `cutoff` hits; searched as one batch.
+
+        The last digits of a score depend on the batch, so equal batches give equal bytes.
+        """
+        texts = [topic.text for topic in topics]
+        rankings = self._rank(texts, self._allowed(filters), watch or Stopwatch())
+        return [
+            self._ranked_list(topic.query_id, ranking.final.cut(self.config.cutoff))
+            for topic, ranking in zip(topics, rankings, strict=True)
+        ]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -217,7 +220,10 @@ class SearchPipeline:
     def _dense(self) -> Retriever:
         from scisearch.retrieval.dense import open_dense
 
-        return open_dense(self.index, device=self.config.device, offline=self.config.offline)
+        config = self.config
+        return open_dense(
+            self.index, encoder=config.encoder, device=config.device, offline=config.offline
+        )
 
     @cached_property
     def _reranker(self) -> "RerankStage":

@@ -43,15 +43,20 @@ def write_run_file(
     watch = Stopwatch()
     progress = progress or NoProgress()
     without_hits = 0
-    fingerprint = _fingerprint(pipeline, topics, filters)
+    fingerprint = {**_fingerprint(pipeline, topics, filters), "batch": batch}
     with RunWriter(path, tag=tag, fingerprint=fingerprint) as writer:
         done = set(writer.completed)
-        left = [topic for topic in topics if topic.query_id not in done]
         with stage_of(progress, "topics", len(topics), unit="topics", done=len(done)):
-            for ranked in pipeline.run(left, filters=filters, batch=batch, watch=watch):
-                writer.write(ranked.query_id, ranked.hits)
-                without_hits += not ranked.hits
-                progress.advance(1)
+            # The same batches also when continued: a score's last digits depend on its batch.
+            for start in range(0, len(topics), batch):
+                part = topics[start : start + batch]
+                if all(topic.query_id in done for topic in part):
+                    continue
+                for ranked in pipeline.run(part, filters=filters, watch=watch):
+                    if ranked.query_id not in done:
+                        writer.write(ranked.query_id, ranked.hits)
+                        without_hits += not ranked.hits
+                        progress.advance(1)
     return RunReport(
         path=path,
         mode=pipeline.mode,
@@ -66,11 +71,7 @@ def write_run_file(
 def _fingerprint(
     pipeline: SearchPipeline, topics: Sequence[Query], filters: Sequence[str]
 ) -> dict[str, object]:
-    """Everything that decides the bytes of the run.
-
-    The batch is in it through the topics: a continued run is cut into batches from another topic
-    on, which moves dense scores by less than they are rounded to, so it is left out.
-    """
+    """Everything but the batch size that decides the bytes of the run."""
     digest = hashlib.sha256()
     for topic in topics:
         digest.update(f"{topic.query_id}\0{topic.text}\0".encode(errors="surrogatepass"))

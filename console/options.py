@@ -54,6 +54,7 @@ search_options = _options(
         "--dense-weight", default=0.5, show_default=True, help="Convex: weight of the dense list."
     ),
     click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
+    click.option("--encoder", help="The index's bi-encoder, if it is elsewhere than it was."),
     click.option("--reranker", help="Cross-encoder: hub id, folder or built-in name."),
     click.option(
         "--rerank-weight",

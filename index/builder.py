@@ -283,7 +283,8 @@ class _Build:
                 factory=self._config.vectors,
                 path=self._generation / "vectors.faiss",
             )
-        return report.to_json()
+        # the time is no property of the index: it would make equal builds differ
+        return {name: value for name, value in asdict(report).items() if name != "seconds"}
 
     # -- manifest ----------------------------------------------------------------------------
 
