@@ -52,24 +52,23 @@ def draw_sample(vectors: NDArray[np.float32]) -> Sample:
 def tune(index: Index, sample: Sample) -> tuple[float, dict[str, int]]:
     """Recall@100 on the sample and the search parameters it was reached with, now set.
 
-    Each parameter doubles until the recall is `RECALL_GOAL`; one that stops helping is left where
-    it last helped.
+    Each parameter grows by half until the recall is `RECALL_GOAL`; one that three steps long does
+    not help is left where it last did.
     """
     space = load_faiss().ParameterSpace()
     names = [name for name in _TUNABLE if _has(index, name)]
-    recall, chosen = measure_recall(index, sample), dict[str, int]()
+    recall, chosen = (0.0, dict[str, int]()) if names else (measure_recall(index, sample), {})
     for name in names:
-        stale = 0
-        for value in _doublings(index, name):
-            if recall >= RECALL_GOAL or stale == 3:
+        idle = 0
+        for value in _steps(index, name):
+            if recall >= RECALL_GOAL or idle == 3:
                 break
             space.set_index_parameter(index, name, value)
             reached = measure_recall(index, sample)
-            stale = 0 if reached > recall else stale + 1
-            if reached > recall or name not in chosen:
-                recall, chosen[name] = max(recall, reached), value
-        if name in chosen:
-            space.set_index_parameter(index, name, chosen[name])
+            idle = 0 if reached > recall else idle + 1
+            if reached > recall:
+                recall, chosen[name] = reached, value
+        space.set_index_parameter(index, name, chosen.get(name, 1))
     return recall, chosen
 
 
@@ -98,7 +97,7 @@ def _has(index: Index, name: str) -> bool:
     return any(ranges.at(i).name == name for i in range(ranges.size()))
 
 
-def _doublings(index: Index, name: str) -> Iterator[int]:
+def _steps(index: Index, name: str) -> Iterator[int]:
     lists = inverted_lists(index)
     if name == "nprobe" and lists is not None:
         limit = int(lists.nlist)
@@ -107,5 +106,5 @@ def _doublings(index: Index, name: str) -> Iterator[int]:
     value = min(_TUNABLE[name], limit)
     while value < limit:
         yield value
-        value *= 2
+        value += max(value // 2, 1)
     yield limit

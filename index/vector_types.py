@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scisearch.index.errors import BuildError
 from scisearch.index.openmp import load_faiss
+from scisearch.index.vector_file import faiss_reason
 
 Index = Any  # a faiss index: SWIG classes, no useful static type
 Parameters = Any  # a faiss.SearchParameters
@@ -123,11 +124,10 @@ def filtered_parameters(index: Index, selector: Any, share: float) -> Parameters
 
 def _unusable(factory: str, error: Exception, *, n_vectors: int | None = None) -> str:
     """One line with FAISS's own reason, without its C++ function names."""
-    reason = str(error).splitlines()[0].rpartition(" at /")[2]
-    _, _, reason = reason.partition(": ")
+    reason = faiss_reason(error)
     count = "" if n_vectors is None else f" with {n_vectors} vectors"
     return (
-        f"--vectors {factory}: FAISS cannot build this{count} ({reason.strip() or error});"
+        f"--vectors {factory}: FAISS cannot build this{count} ({reason});"
         " leave --vectors out for a type chosen by size"
     )
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.index import vector_types
-from scisearch.index.errors import BuildError, CorruptIndexError, FilterError, ModelError
+from scisearch.index.errors import BuildError, FilterError, ModelError
 from scisearch.index.openmp import load_faiss
+from scisearch.index.vector_file import faiss_reason, map_index, write_index
 from scisearch.index.vector_recall import draw_sample, spread, tune
 from scisearch.index.vector_types import EXACT
 
@@ -77,10 +78,7 @@ def build_vectors(
             spool.flush()
             vectors = _map_spool(spool, n_docs, dimension)
             recall, parameters, sample = _fill(index, chosen, vectors)
-    try:
-        load_faiss().write_index(index, str(path))
-    except RuntimeError as error:
-        raise BuildError(f"{path}: cannot be written ({_reason(error)})") from error
+    write_index(index, path)
     return VectorReport(chosen, parameters, recall, sample, perf_counter() - begin)
 
 
@@ -97,21 +95,9 @@ class VectorIndex:
         """The index of this file, mapped rather than read: its pages come in as they are used.
 
         Raises:
-            CorruptIndexError: no file, or not one FAISS can read. Changed bytes inside the vectors
-                are not noticed here; the manifest's checksum is for those.
+            CorruptIndexError: no file, or not the one that was written.
         """
-        faiss = load_faiss()
-        if not path.is_file():
-            raise CorruptIndexError(f"{path}: is missing; rebuild the index")
-        try:
-            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        except (RuntimeError, MemoryError) as error:
-            raise CorruptIndexError(
-                f"{path}: FAISS cannot read it ({_reason(error)}); rebuild the index"
-            ) from error
-        if index.metric_type != faiss.METRIC_INNER_PRODUCT:
-            raise CorruptIndexError(f"{path}: does not rank by inner product; rebuild the index")
-        return cls(index)
+        return cls(map_index(path))
 
     @property
     def n_docs(self) -> int:
@@ -198,7 +184,7 @@ class VectorIndex:
             except RuntimeError as error:
                 if allowed is None or not self._can_reconstruct():
                     raise FilterError(
-                        f"this type of vector index cannot filter ({_reason(error)});"
+                        f"this type of vector index cannot filter ({faiss_reason(error)});"
                         " rebuild without --vectors"
                     ) from error
                 return [self._best_of(q, np.flatnonzero(allowed), depth) for q in queries]
@@ -280,9 +266,3 @@ def _fill(index: Any, factory: str, vectors: Vectors) -> tuple[float, dict[str, 
     sample = draw_sample(vectors)
     recall, parameters = tune(index, sample)
     return recall, parameters, len(sample.ordinals)
-
-
-def _reason(error: Exception) -> str:
-    """FAISS's reason in one line, without its C++ function names."""
-    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return first_line.rpartition(" at /")[2].partition(": ")[2] or first_line
