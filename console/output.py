@@ -11,8 +11,7 @@ import click
 def show(value: Any, render: Callable[[Any], str], *, as_json: bool) -> None:
     """Print a report, a dataclass or JSON values, for a program or for a reader."""
     if as_json:
-        plain = is_dataclass(value) and not isinstance(value, type)
-        show_json(asdict(value) if plain else value)
+        show_json(asdict(value) if is_dataclass(value) and not isinstance(value, type) else value)
     else:
         click.echo(render(value))
 

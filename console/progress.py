@@ -1,7 +1,7 @@
 """A progress bar on stderr: units per second and time left, for what takes over two seconds."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -20,7 +20,7 @@ class TerminalProgress:
 
     def __init__(self) -> None:
         """Show nothing yet."""
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
 
     def start(self, stage: str, total: int | None, unit: str, done: int = 0) -> None:
         """Begin a bar; it appears once the stage has run for two seconds."""

@@ -20,5 +20,7 @@ def rrf(lists: Sequence[Scored], id_rank: IdRank, *, k: float = 60) -> Scored:
     """
     if k < 0:
         raise ConfigError(f"RRF with k = {k}; expected at least 0")
-    parts = [(one.ordinals, 1.0 / (k + np.arange(1, len(one) + 1))) for one in lists]
+    parts = [
+        (one.ordinals, 1.0 / (k + np.arange(1, len(one) + 1, dtype=np.float64))) for one in lists
+    ]
     return rank(*add_scores(parts), id_rank)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,12 +29,15 @@ def refused(*arguments: object) -> str:
     return lines[-1].removeprefix("Error: ")
 
 
-def write(path: Path, rows: list[dict[str, object]]) -> Path:
-    pq.write_table(pa.Table.from_pylist(rows), path)
+Row = Mapping[str, object]
+
+
+def write(path: Path, rows: Sequence[Row]) -> Path:
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), path)
     return path
 
 
-GOOD: list[dict[str, object]] = [
+GOOD: list[Row] = [
     {"doc_id": "a", "title": "One", "text": "alpha particles"},
     {"doc_id": "b", "title": "Two", "text": "beta decay"},
 ]
@@ -84,7 +88,7 @@ def test_duplicate_ids_stop_the_build_and_are_listed(tmp_path: Path) -> None:
 
 
 def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
-    rows = [*GOOD, {**GOOD[0]}, {"doc_id": None, "title": "x", "text": "y"}, {"doc_id": "c"}]
+    rows: list[Row] = [*GOOD, GOOD[0], {"doc_id": None, "title": "x", "text": "y"}, {"doc_id": "c"}]
     path = write(tmp_path / "c.parquet", rows)
     options = ["--index", str(tmp_path / "index"), "--no-dense", "--skip-bad-rows", "--json"]
     result = CliRunner().invoke(main, ["build-index", str(path), *options])
@@ -109,7 +113,7 @@ def test_integer_ids_become_their_decimal_form(tmp_path: Path) -> None:
 
 
 def test_a_document_of_five_megabytes_is_indexed(tmp_path: Path) -> None:
-    rows = [*GOOD, {"doc_id": "big", "title": "", "text": "gamma rays " * 500_000}]
+    rows: list[Row] = [*GOOD, {"doc_id": "big", "title": "", "text": "gamma rays " * 500_000}]
     path = write(tmp_path / "c.parquet", rows)
     index = tmp_path / "index"
     runner = CliRunner()

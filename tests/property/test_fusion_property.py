@@ -1,3 +1,5 @@
+from random import Random
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,15 +19,17 @@ def as_list(given_scores: dict[int, float], id_rank: IdRank) -> Scored:
 
 
 @given(st.lists(scores, min_size=1, max_size=4), id_ranks, st.randoms())
-def test_the_order_of_the_lists_does_not_matter(lists, id_rank, random) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_the_order_of_the_lists_does_not_matter(
+    lists: list[dict[int, float]], id_rank: IdRank, random: Random
+) -> None:
     whole = [as_list(one, id_rank) for one in lists]
     shuffled = list(whole)
     random.shuffle(shuffled)
-    for fuse in (
-        lambda some: rrf(some, id_rank),
-        lambda some: convex(some, [0.5] * len(some), id_rank),
+    weights = [0.5] * len(whole)
+    for one, other in (
+        (rrf(whole, id_rank), rrf(shuffled, id_rank)),
+        (convex(whole, weights, id_rank), convex(shuffled, weights, id_rank)),
     ):
-        one, other = fuse(whole), fuse(shuffled)
         assert one.ordinals.tolist() == other.ordinals.tolist()
         assert one.scores.tolist() == other.scores.tolist()
 
