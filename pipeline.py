@@ -28,8 +28,7 @@ from scisearch.retrieval.ranking import (
     Scored,
     strictly_decreasing,
 )
-from scisearch.retrieval.results import SearchHit, SearchResult, StageScore
-from scisearch.retrieval.snippets import snippet
+from scisearch.retrieval.results import SearchResult, search_hits
 
 if TYPE_CHECKING:
     from scisearch.rerank.stage import RerankStage
@@ -101,6 +100,7 @@ class SearchPipeline:
         self.index = index
         self.config = config
         self.mode: Mode = self._mode()
+        self._loaded = False
         self._masks: dict[tuple[str, ...], Mask] = {}
 
     @classmethod
@@ -134,7 +134,7 @@ class SearchPipeline:
         rankings = self._rank([query.text for query in queries], self._allowed(filters), watch)
         with watch.stage("materialise"):
             hits = [
-                self._hits(query.text, ranking)
+                search_hits(self.index, query.text, ranking.stages, cutoff=self.config.cutoff)
                 for query, ranking in zip(queries, rankings, strict=True)
             ]
         milliseconds = watch.milliseconds()
@@ -253,6 +253,7 @@ class SearchPipeline:
     ) -> list[_Ranking]:
         if not texts:
             return []
+        self._load(watch)
         depth = self._depth()
         lists = {
             name: leg.retrieve(texts, depth=depth, allowed=allowed, watch=watch)
@@ -269,6 +270,16 @@ class SearchPipeline:
             _Ranking({**one, **outcome.stages}, (*self.notes, *outcome.notes))
             for one, outcome in zip(stages, reranked, strict=True)
         ]
+
+    def _load(self, watch: Stopwatch) -> None:
+        """Open what the mode needs, once, and time it apart from the first query's stages."""
+        if self._loaded:
+            return
+        with watch.stage("load"):
+            _ = self._legs
+            if self.mode == "rerank":
+                _ = self._reranker
+        self._loaded = True
 
     def _depth(self) -> int:
         """A single list is asked for all hits that shall come out; fused lists for `depth`."""
@@ -295,28 +306,3 @@ class SearchPipeline:
         doc_ids = self.index.documents.doc_ids(final.ordinals)
         scores = strictly_decreasing(final.scores).tolist()
         return RankedList(query_id, tuple(map(Hit, doc_ids, scores)))
-
-    def _hits(self, text: str, ranking: _Ranking) -> tuple[SearchHit, ...]:
-        final = ranking.final.cut(self.config.cutoff)
-        given = _stage_scores(ranking.stages, set(final.ordinals.tolist()))
-        terms = frozenset(self.index.analyzer.terms(text))
-        hits = []
-        scores = strictly_decreasing(final.scores).tolist()
-        for ordinal, score in zip(final.ordinals.tolist(), scores, strict=True):
-            document = self.index.documents.get(ordinal)
-            marked = snippet(document.text, terms, self.index.analyzer)
-            hits.append(SearchHit(score, document, marked, given[ordinal]))
-        return tuple(hits)
-
-
-def _stage_scores(
-    stages: Mapping[str, Scored], wanted: set[int]
-) -> dict[int, dict[str, StageScore]]:
-    """For each wanted ordinal, the rank and score that every stage gave it."""
-    given: dict[int, dict[str, StageScore]] = {ordinal: {} for ordinal in wanted}
-    for name, scored in stages.items():
-        pairs = zip(scored.ordinals.tolist(), scored.scores.tolist(), strict=True)
-        for rank, (ordinal, score) in enumerate(pairs, start=1):
-            if ordinal in given:
-                given[ordinal][name] = StageScore(rank, score)
-    return given

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scisearch.index.documents import Document
-from scisearch.retrieval.ranking import Hit, RankedList
-from scisearch.retrieval.snippets import Snippet
+from scisearch.index.opened import OpenIndex
+from scisearch.retrieval.ranking import Hit, RankedList, Scored, strictly_decreasing
+from scisearch.retrieval.snippets import Snippet, snippet
 
 
 class StageScore(NamedTuple):
@@ -69,3 +70,32 @@ class SearchResult:
                 hit.to_json(rank, explain=explain) for rank, hit in enumerate(self.hits, start=1)
             ],
         }
+
+
+def search_hits(
+    index: OpenIndex, query: str, stages: Mapping[str, Scored], *, cutoff: int
+) -> tuple[SearchHit, ...]:
+    """The best `cutoff` documents of the last stage's list, read from the index."""
+    final = list(stages.values())[-1].cut(cutoff)
+    given = _stage_scores(stages, set(final.ordinals.tolist()))
+    terms = frozenset(index.analyzer.terms(query))
+    hits = []
+    scores = strictly_decreasing(final.scores).tolist()
+    for ordinal, score in zip(final.ordinals.tolist(), scores, strict=True):
+        document = index.documents.get(ordinal)
+        marked = snippet(document.text, terms, index.analyzer)
+        hits.append(SearchHit(score, document, marked, given[ordinal]))
+    return tuple(hits)
+
+
+def _stage_scores(
+    stages: Mapping[str, Scored], wanted: set[int]
+) -> dict[int, dict[str, StageScore]]:
+    """For each wanted ordinal, the rank and score that every stage gave it."""
+    given: dict[int, dict[str, StageScore]] = {ordinal: {} for ordinal in wanted}
+    for name, scored in stages.items():
+        pairs = zip(scored.ordinals.tolist(), scored.scores.tolist(), strict=True)
+        for rank, (ordinal, score) in enumerate(pairs, start=1):
+            if ordinal in given:
+                given[ordinal][name] = StageScore(rank, score)
+    return given
