@@ -37,7 +37,8 @@ def test_what_it_says_of_itself(encoder: SentenceTransformerEncoder) -> None:
 def test_unit_rows_in_order_that_mean_something(encoder: SentenceTransformerEncoder) -> None:
     texts = ["Gene expression in yeast", "Galaxies and dark matter " * 40, "", "Yeast genes"]
     vectors = encoder.encode_documents(texts)
-    assert (vectors.shape, vectors.dtype) == ((4, 384), np.float32)
+    assert vectors.shape == (4, 384)
+    assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     cosines = vectors @ vectors[0]
     assert cosines[3] > 0.7 > 0.3 > cosines[1]

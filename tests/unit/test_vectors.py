@@ -14,7 +14,8 @@ DIMENSION = 16
 
 def unit_rows(count: int, seed: int = 0) -> NDArray[np.float32]:
     rows = np.random.default_rng(seed).standard_normal((count, DIMENSION)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows
 
 
 def build(
@@ -114,7 +115,8 @@ def test_recall_is_tuned_to_the_goal_and_the_setting_is_in_the_file(path: Path) 
     report, _ = build(unit_rows(2000), path, "IVF32,Flat")
     assert report.recall_at_100 is not None
     assert report.recall_at_100 >= 0.97
-    assert faiss.read_index(str(path)).nprobe == report.search_parameters["nprobe"] > 1
+    chosen = report.search_parameters["nprobe"]
+    assert faiss.extract_index_ivf(faiss.read_index(str(path))).nprobe == chosen > 1
 
 
 @pytest.mark.parametrize("factory", ["Flat", "IVF16,Flat", "IVF16,SQ8", "HNSW16"])
