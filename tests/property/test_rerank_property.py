@@ -36,7 +36,7 @@ class SumRuntime:
     def forward(self, batch: Batch) -> NDArray[np.float32]:
         self.rows.append(len(batch))
         weights = batch.attention_mask * (1 + batch.token_type_ids)
-        return np.sum(batch.input_ids * weights, axis=1).astype(np.float32)
+        return np.asarray(np.sum(batch.input_ids * weights, axis=1), np.float32)
 
 
 def pair_model(folder: Path, max_length: int = 24) -> PairModel:
