@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from scisearch.index.errors import ModelError
+from scisearch.index.weights import weight_files
 
 # What a model needs to run. Other formats of the same weights (h5, ONNX, OpenVINO) stay away.
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
@@ -16,8 +17,8 @@ _OLD_WEIGHTS = "pytorch_model*.bin"
 def cached_snapshot(name: str) -> Path | None:
     """The folder of a hub id in the local cache, or None; never opens a connection.
 
-    A snapshot that the hub library knows to be incomplete counts as absent, so that it is completed
-    by a download rather than half loaded.
+    A snapshot without weights (another program may have wanted the tokenizer alone), or one that
+    the hub library knows to be incomplete, counts as absent: a download completes it.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -26,7 +27,7 @@ def cached_snapshot(name: str) -> Path | None:
         folder = Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
-    return folder if (folder / "config.json").is_file() or _is_modular(folder) else None
+    return folder if weight_files(folder) else None
 
 
 def download_snapshot(name: str) -> Path:
@@ -47,10 +48,6 @@ def download_snapshot(name: str) -> Path:
     return folder
 
 
-def _is_modular(folder: Path) -> bool:
-    return (folder / "modules.json").is_file()
-
-
 def _fetch(name: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -64,11 +61,14 @@ def _reason(name: str, error: Exception) -> str:
     """One line for what went wrong, with the way out."""
     from huggingface_hub.errors import (
         GatedRepoError,
+        HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
     )
 
+    if isinstance(error.__cause__, HfHubHTTPError):
+        error = error.__cause__  # it was reached, and said no
     if isinstance(error, HFValidationError):
         return f"{name!r}: neither a folder nor a hub id of the form 'owner/model'"
     if isinstance(error, GatedRepoError):
@@ -77,8 +77,8 @@ def _reason(name: str, error: Exception) -> str:
         return f"{name}: neither a folder here nor a model on the hub; check the spelling"
     if isinstance(error, LocalEntryNotFoundError):
         return (
-            f"{name}: not a folder, not in the local hub cache, and the hub cannot be reached;"
-            " give a folder, or try again with a network"
+            f"{name}: neither a folder nor whole in the local hub cache, and the hub cannot be"
+            " reached; give a folder, or try again with a network"
         )
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
     return f"{name}: the hub did not deliver the model ({first_line}); try again or give a folder"

