@@ -81,7 +81,9 @@ class SentenceTransformerEncoder:
         if not texts:
             return np.empty((0, self.dimension), np.float32)
         encode = self._model.encode_query if role == "query" else self._model.encode_document
-        raw = encode(list(texts), batch_size=self.batch_size, show_progress_bar=False)
+        # Half a surrogate pair has no UTF-8 form; the tokenizer, written in Rust, refuses it.
+        legal = [text.encode(errors="replace").decode() for text in texts]
+        raw = encode(legal, batch_size=self.batch_size, show_progress_bar=False)
         return self._unit_rows(np.asarray(raw, dtype=np.float32))
 
     def _unit_rows(self, vectors: Vectors) -> Vectors:

@@ -1,6 +1,7 @@
-"""Tiny tokenizers, trained here in a moment, so that no test needs a model from elsewhere."""
+"""Tiny tokenizers and models, made here in a moment, so that no test needs one from elsewhere."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,15 @@ SENTENCES = (
     "Retrieval of scientific abstracts; BM25 and dense vectors find candidates, 100 of them.",
     "β-catenin signalling in zebrafish embryos, and the naïve T cells of mice.",
 )
+
+TINY = {
+    "vocab_size": 150,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+}
 
 
 @pytest.fixture(scope="session")
@@ -56,4 +66,33 @@ def _save(tokenizer: Tokenizer, folder: Path, kind: str, names: dict[str, str]) 
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {"tokenizer_class": kind, "model_max_length": 64, **names}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bi-encoder of two small layers with random weights, saved by sentence-transformers."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(7)
+    base = tmp_path_factory.mktemp("encoder-base")
+    shutil.copytree(bert_folder, base, dirs_exist_ok=True)
+    BertModel(BertConfig(**TINY)).save_pretrained(base)
+    folder = tmp_path_factory.mktemp("encoder")
+    SentenceTransformer(str(base), device="cpu").save_pretrained(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_cross_encoder(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cross-encoder of two small layers with random weights and one logit."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(8)
+    folder = tmp_path_factory.mktemp("cross-encoder")
+    shutil.copytree(bert_folder, folder, dirs_exist_ok=True)
+    BertForSequenceClassification(BertConfig(**TINY, num_labels=1)).save_pretrained(folder)
     return folder
