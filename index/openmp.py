@@ -7,6 +7,8 @@ Elsewhere nothing is changed.
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 
@@ -24,3 +26,15 @@ def load_faiss() -> ModuleType:
     if sys.platform == "darwin":
         faiss.omp_set_num_threads(1)
     return faiss
+
+
+@contextmanager
+def faiss_threads(most: int) -> Iterator[None]:
+    """At most this many FAISS threads in the body."""
+    faiss = load_faiss()
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(max(1, min(before, most)))
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -3,8 +3,6 @@
 Knows FAISS's types and their search parameters; not files, not documents.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import ceil, isqrt
 from typing import Any
 
@@ -85,17 +83,9 @@ def add(index: Index, factory: str, vectors: NDArray[np.float32]) -> None:
         raise BuildError(_unusable(factory, error)) from error
 
 
-@contextmanager
-def threads_for(factory: str) -> Iterator[None]:
-    """As many threads as give the same file every time: graphs are linked as threads finish."""
-    faiss = load_faiss()
-    threads = faiss.omp_get_max_threads()
-    if any(word in factory for word in _NEEDS_ONE_THREAD):
-        faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)
+def most_threads(factory: str) -> int:
+    """How many threads may build this type so that the file is the same every time."""
+    return 1 if any(word in factory for word in _NEEDS_ONE_THREAD) else 1024
 
 
 def filtered_parameters(index: Index, selector: Any, share: float) -> Parameters:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scisearch.index import vector_types
 from scisearch.index.errors import BuildError, FilterError, ModelError
-from scisearch.index.openmp import load_faiss
+from scisearch.index.openmp import faiss_threads, load_faiss
 from scisearch.index.vector_file import faiss_reason, map_index, write_index
 from scisearch.index.vector_recall import draw_sample, spread, tune
 from scisearch.index.vector_types import EXACT
@@ -160,7 +160,9 @@ class VectorIndex:
     ) -> list[Found]:
         count = self.n_docs if allowed is None else int(np.count_nonzero(allowed))
         fetched = min(depth + 16, count)
-        with self._parameters(allowed) as parameters:
+        # FAISS gives each query to one thread; more threads than queries only wait for each other,
+        # which on a busy machine took four times as long as the search itself.
+        with self._parameters(allowed) as parameters, faiss_threads(len(queries)):
             scores, ordinals = self._index.search(queries, fetched, params=parameters)
             out = []
             for query, row, ids in zip(queries, scores, ordinals, strict=True):
@@ -255,7 +257,7 @@ def _map_spool(spool: Any, n_docs: int, dimension: int) -> Vectors:
 
 def _fill(index: Any, factory: str, vectors: Vectors) -> tuple[float, dict[str, int], int]:
     """Train, add, tune. Recall@100, the tuned parameters, and how many vectors measured it."""
-    with vector_types.threads_for(factory):
+    with faiss_threads(vector_types.most_threads(factory)):
         lists = getattr(index, "nlist", 0)
         wanted = max(_TRAIN_PER_LIST * lists, 1 << 16)
         rows = spread(len(vectors), min(wanted, _MOST_TO_TRAIN))
