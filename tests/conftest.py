@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -14,7 +15,7 @@ SENTENCES = (
     "β-catenin signalling in zebrafish embryos, and the naïve T cells of mice.",
 )
 
-TINY = {
+TINY: dict[str, Any] = {
     "vocab_size": 150,
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -94,5 +95,5 @@ def tiny_cross_encoder(bert_folder: Path, tmp_path_factory: pytest.TempPathFacto
     torch.manual_seed(8)
     folder = tmp_path_factory.mktemp("cross-encoder")
     shutil.copytree(bert_folder, folder, dirs_exist_ok=True)
-    BertForSequenceClassification(BertConfig(**TINY, num_labels=1)).save_pretrained(folder)
+    BertForSequenceClassification(BertConfig(**{**TINY, "num_labels": 1})).save_pretrained(folder)
     return folder
