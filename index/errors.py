@@ -8,6 +8,7 @@
   - ModelError: a model cannot be found, loaded or used for this stage
   - FilterError: a metadata filter does not fit the index
   - RankingError: a ranked list, a run, topics or judgements break a rule of their type
+  - TrainingError: training lists, or a training, that cannot be used or continued
   - ConfigError: options that do not go together
 """
 
@@ -42,6 +43,10 @@ class FilterError(ScisearchError):
 
 class RankingError(ScisearchError):
     """A ranked list, a run, topics or judgements are malformed."""
+
+
+class TrainingError(ScisearchError):
+    """Training lists that cannot be used, or a training that cannot go on."""
 
 
 class ConfigError(ScisearchError):
