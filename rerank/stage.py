@@ -1,7 +1,7 @@
 """The rerank stage: the best fused candidates through the cross-encoder, and the final order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ from scisearch.index.models import BUILT_IN, DEFAULT_CROSS_ENCODER, resolve_mode
 from scisearch.index.opened import OpenIndex
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.interpolation import Interpolation
+from scisearch.rerank.model_settings import read_model_settings
 from scisearch.rerank.passages import LongDocuments
 from scisearch.rerank.scoring import RerankScores
 from scisearch.retrieval.ranking import IdRank, Ordinals, Scored, rank
@@ -112,14 +113,20 @@ def open_rerank_stage(
 ) -> RerankStage:
     """Find and load the cross-encoder for the documents of an index.
 
+    `weight` None is the one that is kept with the model.
+
     Raises:
         ModelError: it cannot be found or loaded, or is none.
         ConfigError: the weight is outside [0, 1].
     """
     from scisearch.rerank.cross_encoder import TorchCrossEncoder
 
-    interpolation = Interpolation() if weight is None else Interpolation(weight)
+    if weight is not None:
+        Interpolation(weight)  # a wrong one is told before any work
     model = resolve_model(name or DEFAULT_CROSS_ENCODER, offline=offline, kind="cross-encoder")
+    interpolation = read_model_settings(model.folder).interpolation
+    if weight is not None:
+        interpolation = replace(interpolation, weight=weight)
     cross_encoder = TorchCrossEncoder(
         model,
         texts=index.documents.full_texts,

@@ -1,0 +1,55 @@
+"""What is kept with a cross-encoder's weights beside the weights: `scisearch.json` in its folder.
+
+    {"interpolation": {"weight": 0.5, "normalisation": "minmax"}, "calibration": null}
+
+Both were chosen on data of its training. A folder without the file, a hub model say, has defaults.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scisearch.index.durable import replace_file
+from scisearch.index.errors import ConfigError, ModelError
+from scisearch.rerank.interpolation import Interpolation
+
+SETTINGS_FILE = "scisearch.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """How a model's logits are weighed against the first stages' scores, and calibrated."""
+
+    interpolation: Interpolation = field(default_factory=Interpolation)
+    calibration: Mapping[str, Any] | None = None  # None: its scores have no probabilities
+
+
+def read_model_settings(folder: Path) -> ModelSettings:
+    """The settings in a model's folder, or the defaults where it has none.
+
+    Raises:
+        ModelError: the file is there and holds something else.
+    """
+    path = folder / SETTINGS_FILE
+    if not path.is_file():
+        return ModelSettings()
+    try:
+        values = json.loads(path.read_bytes())
+        weighed = values.get("interpolation") or {}
+        calibration = values.get("calibration")
+        if not isinstance(calibration, dict | None):
+            raise TypeError(f"calibration is {calibration!r}")
+        return ModelSettings(Interpolation(**weighed), calibration)
+    except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
+        raise ModelError(
+            f"{path}: {error}; expected interpolation (weight, normalisation) and calibration as"
+            " `search train` writes them; remove the file to use the defaults"
+        ) from error
+
+
+def write_model_settings(folder: Path, settings: ModelSettings) -> None:
+    """Write the settings into a model's folder; a reader sees the old ones or these."""
+    text = json.dumps(asdict(settings), indent=2) + "\n"
+    replace_file(folder / SETTINGS_FILE, text.encode())

@@ -1,0 +1,42 @@
+"""What is kept beside a cross-encoder's weights."""
+
+from pathlib import Path
+
+import pytest
+
+from scisearch.index.errors import ModelError
+from scisearch.rerank.interpolation import Interpolation
+from scisearch.rerank.model_settings import (
+    SETTINGS_FILE,
+    ModelSettings,
+    read_model_settings,
+    write_model_settings,
+)
+
+
+def test_a_folder_without_the_file_has_the_defaults(tmp_path: Path) -> None:
+    assert read_model_settings(tmp_path) == ModelSettings(Interpolation(0.5, "minmax"), None)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    settings = ModelSettings(Interpolation(0.7, "zscore"), {"kind": "temperature", "value": 2.0})
+    write_model_settings(tmp_path, settings)
+    assert read_model_settings(tmp_path) == settings
+    assert [path.name for path in tmp_path.iterdir()] == [SETTINGS_FILE]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"interpolation": {"weight": 2}}',
+        '{"interpolation": {"weight": "high"}}',
+        '{"interpolation": {"wieght": 0.5}}',
+        '{"calibration": 3}',
+    ],
+)
+def test_another_content_is_one_line_with_the_way_out(tmp_path: Path, text: str) -> None:
+    (tmp_path / SETTINGS_FILE).write_text(text)
+    with pytest.raises(ModelError, match=r"scisearch\.json: .*expected interpolation"):
+        read_model_settings(tmp_path)
