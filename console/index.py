@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scisearch.benchmarks.demo import DemoFiles
-    from scisearch.index.builder import BuildReport
+    from scisearch.index.build_plan import BuildReport
     from scisearch.index.verification import Verification
 
 

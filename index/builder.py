@@ -8,19 +8,20 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
-from scisearch.index.analyzer import Analyzer, AnalyzerConfig
+from scisearch.index.analyzer import Analyzer
+from scisearch.index.build_plan import BuildConfig, BuildReport
 from scisearch.index.build_state import BuildState
-from scisearch.index.corpus import ColumnNames, Corpus, open_corpus
+from scisearch.index.corpus import Corpus, open_corpus
 from scisearch.index.documents import Documents
 from scisearch.index.durable import replace_file
 from scisearch.index.embedding import dimension_of, embed_shards, read_shards
 from scisearch.index.errors import BuildError
 from scisearch.index.generations import Generation, build_lock, live_generation, next_name, publish
 from scisearch.index.ingest import IngestCounts, check_ingest, ingest
-from scisearch.index.lexical import BM25Parameters, LexicalWriter
+from scisearch.index.lexical import LexicalWriter
 from scisearch.index.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
@@ -28,42 +29,13 @@ from scisearch.index.manifest import (
     file_entries,
     library_versions,
 )
-from scisearch.index.models import DEFAULT_BI_ENCODER, ResolvedModel, resolve_model
+from scisearch.index.models import ResolvedModel, resolve_model
 from scisearch.index.progress import NoProgress, Progress, stage_of
 from scisearch.index.seal import seal
 from scisearch.index.stopwatch import Stopwatch
 
 REJECTS_NAME = "rejects.jsonl"
 LAST_BUILD_NAME = "last-build.json"
-
-
-@dataclass(frozen=True, slots=True)
-class BuildConfig:
-    """What is built, and how."""
-
-    columns: ColumnNames = field(default_factory=ColumnNames)
-    skip_bad_rows: bool = False  # leave rejected rows out instead of stopping
-    analyzer: AnalyzerConfig = field(default_factory=AnalyzerConfig)
-    bm25: BM25Parameters = field(default_factory=BM25Parameters)
-    encoder: str | None = DEFAULT_BI_ENCODER  # hub id, folder or built-in name; None: lexical only
-    vectors: str | None = None  # a faiss.index_factory string; None: by size
-    device: str | None = None  # of the encoder; None: CUDA, MPS or CPU, the first there is
-    offline: bool = False  # never ask a hub
-    shard_rows: int = 512  # documents embedded between two points from which a build continues
-
-
-@dataclass(frozen=True, slots=True)
-class BuildReport:
-    """What a finished build did."""
-
-    index: Path
-    generation: str
-    n_documents: int
-    n_rejected: int
-    rejects: Path | None  # the list of rejected rows, where there are any
-    continued: bool  # whether it went on from the work of an interrupted build
-    vectors: Mapping[str, object] | None  # the vector index: its type and measured recall
-    seconds: Mapping[str, float]  # wall time by stage, of this process only
 
 
 def build_index(

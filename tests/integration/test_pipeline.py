@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from scisearch.benchmarks.run_file import write_run_file
 from scisearch.cli import main
-from scisearch.index.builder import BuildConfig, build_index
+from scisearch.index.build_plan import BuildConfig
+from scisearch.index.builder import build_index
 from scisearch.index.errors import ConfigError, ModelError
 from scisearch.index.progress import NoProgress
 from scisearch.pipeline import MODES, Mode, SearchConfig, SearchPipeline
