@@ -63,7 +63,7 @@ def test_the_answer_shows_title_origin_snippet_marks_and_times(
     assert lines[0] == " 1. Neural parsing (ACL, 2016)"
     assert lines[1].startswith("    p1  score ")
     assert lines[2] == "    *Parsing* with attention."
-    assert lines[-1].startswith("bm25: analyse ")
+    assert lines[-1].startswith("bm25: load ")
     assert lines[-2] == "note: BM25 only: the index was built with --no-dense"
 
 
