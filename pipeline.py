@@ -57,6 +57,7 @@ class SearchConfig:
     fusion: Fusion = field(default_factory=Fusion)
     reranker: str | None = None  # hub id, folder or built-in name; None: the built-in, if any
     rerank_weight: float | None = None  # of the cross-encoder; None: the one kept with the model
+    min_probability: float | None = None  # of relevance; less likely hits are left out
     long_documents: Literal["cut", "maxp"] = "cut"
     bm25_engine: BM25Engine = "bm25s"
     encoder: str | None = None  # where the index's bi-encoder is now; None: where it was
@@ -67,7 +68,8 @@ class SearchConfig:
         """Check what does not need an index.
 
         Raises:
-            ConfigError: a depth or cutoff below 1, or an unknown mode or engine.
+            ConfigError: a depth or cutoff below 1, a probability that is none, or an unknown mode
+                or engine.
         """
         for name in ("depth", "rerank_depth", "cutoff"):
             if getattr(self, name) < 1:
@@ -78,6 +80,9 @@ class SearchConfig:
             raise ConfigError(
                 f"BM25 engine {self.bm25_engine!r}; expected one of {', '.join(BM25_ENGINES)}"
             )
+        least = self.min_probability
+        if least is not None and not 0 <= least <= 1:  # also true for NaN
+            raise ConfigError(f"minimum probability {least}; expected a number from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class _Ranking:
 
     stages: Mapping[str, Scored]
     notes: tuple[str, ...]
+    probabilities: Mapping[int, float] = field(default_factory=dict)  # by ordinal, if calibrated
 
     @property
     def final(self) -> Scored:
@@ -134,7 +140,13 @@ class SearchPipeline:
         rankings = self._rank([query.text for query in queries], self._allowed(filters), watch)
         with watch.stage("materialise"):
             hits = [
-                search_hits(self.index, query.text, ranking.stages, cutoff=self.config.cutoff)
+                search_hits(
+                    self.index,
+                    query.text,
+                    ranking.stages,
+                    cutoff=self.config.cutoff,
+                    probabilities=ranking.probabilities,
+                )
                 for query, ranking in zip(queries, rankings, strict=True)
             ]
         milliseconds = watch.milliseconds()
@@ -191,6 +203,15 @@ class SearchPipeline:
 
     def _mode(self) -> Mode:
         """The mode asked for, or the fullest one there is; checks that it is possible."""
+        mode = self._possible_mode()
+        if mode != "rerank" and self.config.min_probability is not None:
+            raise ConfigError(
+                f"minimum probability {self.config.min_probability:g} in mode {mode}; expected mode"
+                " rerank: only a cross-encoder gives probabilities (--reranker)"
+            )
+        return mode
+
+    def _possible_mode(self) -> Mode:
         from scisearch.rerank.stage import has_reranker
 
         wanted = self.config.mode
@@ -265,9 +286,17 @@ class SearchPipeline:
         if self.mode != "rerank":
             return [_Ranking(one, self.notes) for one in stages]
         fused = [list(one.values())[-1] for one in stages]
-        reranked = self._reranker.rerank(texts, fused, depth=self.config.rerank_depth, watch=watch)
+        reranked = self._reranker.rerank(
+            texts,
+            fused,
+            depth=self.config.rerank_depth,
+            min_probability=self.config.min_probability,
+            watch=watch,
+        )
         return [
-            _Ranking({**one, **outcome.stages}, (*self.notes, *outcome.notes))
+            _Ranking(
+                {**one, **outcome.stages}, (*self.notes, *outcome.notes), outcome.probabilities
+            )
             for one, outcome in zip(stages, reranked, strict=True)
         ]
 

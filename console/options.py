@@ -62,6 +62,11 @@ search_options = _options(
         help="Weight of the cross-encoder in the final score; the model's own by default.",
     ),
     click.option(
+        "--min-probability",
+        type=float,
+        help="Only hits at least so likely to be relevant, 0 to 1; the model must be calibrated.",
+    ),
+    click.option(
         "--long",
         "long_documents",
         type=click.Choice(["cut", "maxp"]),

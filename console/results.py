@@ -42,7 +42,8 @@ def _hit(rank: int, hit: SearchHit, *, explain: bool, styled: bool) -> str:
     title = " ".join(document.title.split()) or "(no title)"
     heading = f"{rank:>2}. {title}{f' ({origin})' if origin else ''}"
     lines = [click.style(heading, bold=True) if styled else heading]
-    lines.append(f"{_INDENT}{document.doc_id}  score {hit.score:.4f}")
+    chance = "" if hit.probability is None else f"  probability {hit.probability:.2f}"
+    lines.append(f"{_INDENT}{document.doc_id}  score {hit.score:.4f}{chance}")
     marked = _marked(hit.snippet, styled=styled)
     if marked:
         lines.append(_INDENT + marked)

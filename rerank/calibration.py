@@ -8,7 +8,6 @@ A probability is that of the lists it was fitted on: where relevant texts are ra
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -18,7 +17,6 @@ from scisearch.index.errors import ModelError, TrainingError
 
 Method = Literal["platt", "isotonic"]
 METHODS: tuple[Method, ...] = get_args(Method)
-SETTINGS_FILE = "scisearch.json"  # in the model's folder; ours is the key "calibration"
 
 _CLOSEST = 1e-6  # how near a probability comes to 0 and 1; float32 can tell it from both
 _ROUNDS = 100
@@ -139,27 +137,6 @@ def fit_calibration(
             " expected a model that ranks better than chance"
         )
     return made
-
-
-def read_calibration(folder: Path) -> Calibration | None:
-    """The calibration kept with a model, None if there is none.
-
-    Raises:
-        ModelError: scisearch.json is no JSON object, or its calibration is none.
-    """
-    path = folder / SETTINGS_FILE
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); expected a JSON object") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path}: found {_shown(content)}, expected a JSON object")
-    found = content.get("calibration")
-    if found is None:
-        return None
-    return Calibration.from_json(found, where=f"{path}: calibration")
 
 
 def sigmoid(values: NDArray[np.floating]) -> NDArray[np.float64]:

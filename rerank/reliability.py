@@ -14,8 +14,7 @@ from scisearch.index.errors import ConfigError
 Binning = Literal["equal-mass", "equal-width"]
 N_BINS = 10
 # Okabe and Ito's colours without their yellow: told apart by colour-blind readers too.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-_MARKERS = ("o", "s", "^", "D")
+_LINES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"))
 
 
 class Bin(NamedTuple):
@@ -98,7 +97,7 @@ def reliability(
 
 
 def plot_reliability(curves: Mapping[str, Reliability], path: Path, *, title: str = "") -> None:
-    """Write a plot of the curves (at most 4) over the number of pairs at each probability.
+    """Write a plot of at most 4 curves: what was said against what came true.
 
     Raises:
         ConfigError: matplotlib is not installed, or the file cannot be written.
@@ -109,20 +108,19 @@ def plot_reliability(curves: Mapping[str, Reliability], path: Path, *, title: st
         raise ConfigError(
             "a plot needs matplotlib, which is not installed; pip install 'scisearch[train]'"
         ) from error
-    figure = Figure(figsize=(5, 5.6), layout="constrained")
-    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="as it says")
-    for (name, curve), colour, marker in zip(curves.items(), _COLOURS, _MARKERS, strict=False):
+    for (name, curve), (colour, marker) in zip(curves.items(), _LINES, strict=False):
         means = [one.probability for one in curve.bins]
         shares = [one.positive_share for one in curve.bins]
         label = f"{name} (ECE {curve.ece:.3f}, Brier {curve.brier:.3f})"
         axes.plot(means, shares, color=colour, marker=marker, linewidth=1.4, label=label)
-        below.step(means, [one.n for one in curve.bins], where="mid", color=colour, linewidth=1.2)
-    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of relevant pairs", title=title)
-    axes.set_aspect("equal")
+    axes.set(xlabel="predicted probability", ylabel="share of relevant pairs", title=title)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.grid(visible=True, color="0.9")
-    axes.legend(loc="upper left", frameon=False, fontsize="small")
-    below.set(xlabel="predicted probability", ylabel="pairs", yscale="log")
+    axes.set_axisbelow(True)
+    axes.legend(loc="upper left", fontsize="small")
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:

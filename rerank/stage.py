@@ -6,11 +6,13 @@ from typing import Protocol
 
 import numpy as np
 
+from scisearch.index.errors import ConfigError
 from scisearch.index.models import BUILT_IN, DEFAULT_CROSS_ENCODER, resolve_model
 from scisearch.index.opened import OpenIndex
 from scisearch.index.stopwatch import Stopwatch
+from scisearch.rerank.calibration import Calibration
 from scisearch.rerank.interpolation import Interpolation
-from scisearch.rerank.model_settings import read_model_settings
+from scisearch.rerank.model_settings import SETTINGS_FILE, read_model_settings
 from scisearch.rerank.passages import LongDocuments
 from scisearch.rerank.scoring import RerankScores
 from scisearch.retrieval.ranking import IdRank, Ordinals, Scored, rank
@@ -37,10 +39,13 @@ class Reranked:
     """One query's lists "cross-encoder" and "final", in that order, and what a reader should know.
 
     The final list has the candidates that were not scored below all that were, in fused order.
+    `probabilities` is ordinal -> probability of relevance of those that were scored; empty where
+    the model has no calibration.
     """
 
     stages: Mapping[str, Scored]
     notes: tuple[str, ...]
+    probabilities: Mapping[int, float]
 
 
 class RerankStage:
@@ -52,12 +57,15 @@ class RerankStage:
         interpolation: Interpolation,
         id_rank: IdRank,
         sha256: str,
+        *,
+        calibration: Calibration | None = None,
     ) -> None:
         """Take an open cross-encoder; `open_rerank_stage` finds one by name."""
         self._cross_encoder = cross_encoder
         self._interpolation = interpolation
         self._id_rank = id_rank
         self.sha256 = sha256  # of the cross-encoder's weights
+        self.calibration = calibration  # None: its logits have no probabilities
 
     def rerank(
         self,
@@ -65,13 +73,27 @@ class RerankStage:
         fused: Sequence[Scored],
         *,
         depth: int,
+        min_probability: float | None = None,
         watch: Stopwatch | None = None,
     ) -> list[Reranked]:
-        """Score the best `depth` candidates of each query and put them into their final order."""
+        """Score the best `depth` candidates of each query and put them into their final order.
+
+        With `min_probability` the final list has only documents that are at least so likely to be
+        relevant; one that was not scored is not.
+
+        Raises:
+            ConfigError: `min_probability` and no calibration.
+        """
+        if min_probability is not None and self.calibration is None:
+            raise ConfigError(
+                f"minimum probability {min_probability:g}: the cross-encoder has no calibration,"
+                " expected one in its scisearch.json, as `search train` writes it; leave out"
+                " --min-probability or name another --reranker"
+            )
         heads = [one.cut(depth) for one in fused]
         scores = self._cross_encoder.score(queries, [head.ordinals for head in heads], watch=watch)
         return [
-            self._reranked(whole, head, logits, dropped)
+            self._likely(self._reranked(whole, head, logits, dropped), min_probability)
             for whole, head, logits, dropped in zip(
                 fused, heads, scores.logits, scores.dropped, strict=True
             )
@@ -85,14 +107,36 @@ class RerankStage:
             "cross-encoder": rank(head.ordinals, logits, self._id_rank),
             "final": _with_rest(final, whole, len(head)),
         }
+        return Reranked(stages, self._notes(head, dropped), self._probabilities(head, logits))
+
+    def _notes(self, head: Scored, dropped: np.ndarray) -> tuple[str, ...]:
         cut = int(np.count_nonzero(dropped))
         if not cut:
-            return Reranked(stages, ())
-        note = (
+            return ()
+        return (
             f"the cross-encoder saw {cut} of {len(head)} documents only in part"
-            f" (limit {self._cross_encoder.max_length} tokens; {int(dropped.sum())} tokens unseen)"
+            f" (limit {self._cross_encoder.max_length} tokens; {int(dropped.sum())} tokens unseen)",
         )
-        return Reranked(stages, (note,))
+
+    def _probabilities(self, head: Scored, logits: np.ndarray) -> dict[int, float]:
+        if self.calibration is None:
+            return {}
+        probabilities = self.calibration.probabilities(logits)
+        return dict(zip(head.ordinals.tolist(), probabilities.tolist(), strict=True))
+
+    def _likely(self, outcome: Reranked, least: float | None) -> Reranked:
+        """The outcome with only likely documents in its final list, and a note of how many went."""
+        if least is None:
+            return outcome
+        final = outcome.stages["final"]
+        chances = [outcome.probabilities.get(ordinal, -1.0) for ordinal in final.ordinals.tolist()]
+        kept = np.array(chances, dtype=np.float32) >= np.float32(least)
+        gone = len(final) - int(kept.sum())
+        if not gone:
+            return outcome
+        note = f"{gone} candidates are less likely to be relevant than {least:g} and left out"
+        stages = {**outcome.stages, "final": Scored(final.ordinals[kept], final.scores[kept])}
+        return Reranked(stages, (*outcome.notes, note), outcome.probabilities)
 
 
 def has_reranker(name: str | None) -> bool:
@@ -124,7 +168,8 @@ def open_rerank_stage(
     if weight is not None:
         Interpolation(weight)  # a wrong one is told before any work
     model = resolve_model(name or DEFAULT_CROSS_ENCODER, offline=offline, kind="cross-encoder")
-    interpolation = read_model_settings(model.folder).interpolation
+    settings = read_model_settings(model.folder)
+    interpolation, calibration = settings.interpolation, settings.calibration
     if weight is not None:
         interpolation = replace(interpolation, weight=weight)
     cross_encoder = TorchCrossEncoder(
@@ -134,7 +179,17 @@ def open_rerank_stage(
         long_documents=long_documents,
         device=device,
     )
-    return RerankStage(cross_encoder, interpolation, index.documents.id_rank, model.sha256)
+    return RerankStage(
+        cross_encoder,
+        interpolation,
+        index.documents.id_rank,
+        model.sha256,
+        calibration=None
+        if calibration is None
+        else Calibration.from_json(
+            calibration, where=f"{model.folder / SETTINGS_FILE}: calibration"
+        ),
+    )
 
 
 def _with_rest(final: Scored, whole: Scored, scored: int) -> Scored:

@@ -19,12 +19,16 @@ class StageScore(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """One result. `stages` holds what each stage that had the document gave it, by stage name."""
+    """One result. `stages` holds what each stage that had the document gave it, by stage name.
+
+    `probability` of relevance is None where no calibrated cross-encoder scored the document.
+    """
 
     score: float
     document: Document
     snippet: Snippet
     stages: Mapping[str, StageScore]
+    probability: float | None = None
 
     def to_json(self, rank: int, *, explain: bool) -> dict[str, object]:
         """The hit as JSON values."""
@@ -37,6 +41,8 @@ class SearchHit:
             "metadata": dict(self.document.metadata),
             "snippet": self.snippet.text,
         }
+        if self.probability is not None:
+            content["probability"] = self.probability
         if explain:
             content["stages"] = {name: given._asdict() for name, given in self.stages.items()}
         return content
@@ -73,9 +79,17 @@ class SearchResult:
 
 
 def search_hits(
-    index: OpenIndex, query: str, stages: Mapping[str, Scored], *, cutoff: int
+    index: OpenIndex,
+    query: str,
+    stages: Mapping[str, Scored],
+    *,
+    cutoff: int,
+    probabilities: Mapping[int, float],
 ) -> tuple[SearchHit, ...]:
-    """The best `cutoff` documents of the last stage's list, read from the index."""
+    """The best `cutoff` documents of the last stage's list, read from the index.
+
+    `probabilities` is ordinal -> probability of relevance, of those that have one.
+    """
     final = list(stages.values())[-1].cut(cutoff)
     given = _stage_scores(stages, set(final.ordinals.tolist()))
     terms = frozenset(index.analyzer.terms(query))
@@ -84,7 +98,8 @@ def search_hits(
     for ordinal, score in zip(final.ordinals.tolist(), scores, strict=True):
         document = index.documents.get(ordinal)
         marked = snippet(document.text, terms, index.analyzer)
-        hits.append(SearchHit(score, document, marked, given[ordinal]))
+        chance = probabilities.get(ordinal)
+        hits.append(SearchHit(score, document, marked, given[ordinal], chance))
     return tuple(hits)
 
 

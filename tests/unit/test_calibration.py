@@ -1,6 +1,5 @@
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from scisearch.rerank.calibration import (
     Calibration,
     Method,
     fit_calibration,
-    read_calibration,
     sigmoid,
 )
 from scisearch.rerank.reliability import reliability
@@ -77,42 +75,28 @@ def test_calibration_brings_an_overconfident_model_back(method: Method) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_through_json_and_a_folder_nothing_changes(tmp_path: Path, method: Method) -> None:
+def test_through_json_nothing_changes(method: Method) -> None:
     found = fit_calibration(*drawn(200, slope=1, intercept=0), method=method)
-    content = {"interpolation": {"weight": 0.5}, "calibration": found.to_json()}
-    (tmp_path / "scisearch.json").write_text(json.dumps(content))
-    assert read_calibration(tmp_path) == found
-
-
-def test_a_folder_without_calibration_has_none(tmp_path: Path) -> None:
-    assert read_calibration(tmp_path) is None
-    (tmp_path / "scisearch.json").write_text("{}")
-    assert read_calibration(tmp_path) is None
+    assert Calibration.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"calibration": {"method": "magic"}}', r"scisearch.json: calibration: found .*magic"),
-        ('{"calibration": {"method": "platt", "slope": 1}}', r"expected a method \(platt or"),
-        (
-            '{"calibration": {"method": "platt", "slope": "1", "intercept": 0}}',
-            r"expected a method",
-        ),
-        ('{"calibration": {"method": "platt", "slope": -1, "intercept": 0}}', r"does not rise"),
-        ('{"calibration": {"method": "platt", "slope": NaN, "intercept": 0}}', r"does not rise"),
-        ('{"calibration": {"method": "isotonic", "points": [[0, 1], [1, 0]]}}', r"does not rise"),
-        ('{"calibration": {"method": "isotonic", "points": []}}', r"does not rise"),
-        ('{"calibration": {"method": "isotonic", "points": [[0]]}}', r"expected a method"),
-        ('{"calibration": 5}', r"found 5, expected a method"),
-        ("[]", r"scisearch.json: found \[\], expected a JSON object"),
-        ("{", r"scisearch.json: cannot be read .*; expected a JSON object"),
+        ('{"method": "magic"}', r"m/scisearch.json: found .*magic"),
+        ('{"method": "platt", "slope": 1}', r"expected a method \(platt or isotonic\)"),
+        ('{"method": "platt", "slope": "1", "intercept": 0}', r"expected a method"),
+        ('{"method": "platt", "slope": -1, "intercept": 0}', r"does not rise"),
+        ('{"method": "platt", "slope": NaN, "intercept": 0}', r"does not rise"),
+        ('{"method": "isotonic", "points": [[0, 1], [1, 0]]}', r"does not rise"),
+        ('{"method": "isotonic", "points": []}', r"does not rise"),
+        ('{"method": "isotonic", "points": [[0]]}', r"expected a method"),
+        ("5", r"found 5, expected a method"),
     ],
 )
-def test_a_broken_calibration_is_named(tmp_path: Path, content: str, message: str) -> None:
-    (tmp_path / "scisearch.json").write_text(content)
+def test_a_broken_calibration_is_named(content: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        read_calibration(tmp_path)
+        Calibration.from_json(json.loads(content), where="m/scisearch.json")
 
 
 @pytest.mark.parametrize(
