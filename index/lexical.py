@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.index.analyzer import Analyzer
-from scisearch.index.arrays import open_array
+from scisearch.index.arrays import create_array, open_array
 from scisearch.index.bm25_formula import (
     BM25Parameters,
     Collection,
@@ -82,17 +82,11 @@ class LexicalWriter:
         }
         (self._folder / "lexical.json").write_text(json.dumps(header, indent=1) + "\n")
 
-    def _create(self, name: str, dtype: type[np.generic], n: int) -> NDArray[Any]:
-        if n == 0:
-            np.save(self._folder / name, np.empty(0, dtype))
-            return np.empty(0, dtype)
-        return np.lib.format.open_memmap(self._folder / name, mode="w+", dtype=dtype, shape=(n,))
-
     def _place(self, begins: NDArray[np.int64], *, n_postings: int) -> None:
         """Write every posting into its term's column; `begins` is where each term's next goes."""
         wide = self._spool.largest_tf > np.iinfo(np.uint16).max
-        indices = self._create("indices.npy", np.int32, n_postings)
-        tf = self._create("tf.npy", np.uint32 if wide else np.uint16, n_postings)
+        indices = create_array(self._folder / "indices.npy", np.int32, n_postings)
+        tf = create_array(self._folder / "tf.npy", np.uint32 if wide else np.uint16, n_postings)
         for block in self._spool.blocks():
             terms, first, counts = np.unique(block.terms, return_index=True, return_counts=True)
             places = np.repeat(begins[terms] - first, counts) + np.arange(len(block.terms))
@@ -108,7 +102,7 @@ class LexicalWriter:
         idf = inverse_document_frequencies(df, of)
         indices = open_array(self._folder / "indices.npy", "int32")
         tf = open_array(self._folder / "tf.npy", "uint16 uint32")
-        data = self._create("data.npy", np.float32, len(indices))
+        data = create_array(self._folder / "data.npy", np.float32, len(indices))
         for first, last in _ranges(indptr):
             postings = slice(int(indptr[first]), int(indptr[last]))
             data[postings] = posting_scores(
