@@ -158,6 +158,9 @@ class BM25Retriever:
         return self._restricted[1]
 
 
+_LEAST_K1 = 1e-9
+
+
 class RankBM25Retriever:
     """The classic `rank_bm25.BM25Okapi`, over the terms and counts that the index holds.
 
@@ -193,7 +196,7 @@ class RankBM25Retriever:
             with watch.stage("bm25") if watch else nullcontext():
                 scores = np.zeros(self._lexical.n_docs, np.float32)
                 if engine is not None:
-                    # A document that is empty, or any at k1 = 0, is 0 / 0 in its formula.
+                    # A document that is empty is 0 / 0 in its formula.
                     with np.errstate(invalid="ignore"):
                         scores[mask] = np.nan_to_num(engine.get_scores(ids))
                 lists.append(_best(scores, self._id_rank, depth))
@@ -213,7 +216,9 @@ class RankBM25Retriever:
         if not self._lexical.lengths[mask].any():
             return None
         parameters = self._lexical.parameters
-        return BM25Okapi(self._tokens(mask), k1=parameters.k1, b=parameters.b)
+        # At k1 = 0 its formula is 0 / 0 for every document that lacks one term of the query.
+        k1 = max(parameters.k1, _LEAST_K1)
+        return BM25Okapi(self._tokens(mask), k1=k1, b=parameters.b)
 
     def _tokens(self, mask: Mask) -> Iterator[list[int]]:
         """The term ids of each document in the mask, each as often as the document has it."""
