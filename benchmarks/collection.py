@@ -1,0 +1,132 @@
+"""A test collection in a folder: documents, queries and judgements, found by their usual names."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scisearch.index.corpus import open_corpus
+from scisearch.index.documents import full_text
+from scisearch.index.errors import ConfigError
+from scisearch.rerank.training.leakage import SeenText
+from scisearch.retrieval.qrels import read_qrels
+from scisearch.retrieval.ranking import Qrels, Query
+from scisearch.retrieval.topics import read_topics
+
+_CORPORA = ("corpus.parquet", "corpus.jsonl", "corpus.jsonl.gz", "corpus.csv", "corpus.tsv")
+_TOPICS = ("queries.jsonl", "topics.tsv", "queries.tsv", "topics.jsonl", "topics.xml", "topics.txt")
+_QRELS = ("qrels*.tsv", "qrels*.txt", "qrels/*.tsv", "qrels/*.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Documents in a file, and the judged queries with their judgements."""
+
+    name: str  # the folder's, with the split where it has several
+    corpus: Path
+    queries: tuple[Query, ...]  # those with a positive judgement, in the order of their file
+    qrels: Qrels
+
+    def documents(self) -> Iterator[tuple[str, str]]:
+        """doc_id and full text of every document, in the order of the file.
+
+        Raises:
+            CorpusError: the file cannot be read.
+        """
+        for batch in open_corpus(self.corpus).batches():
+            columns = (batch.rows.column(name).to_pylist() for name in ("doc_id", "title", "text"))
+            for doc_id, title, text in zip(*columns, strict=True):
+                yield doc_id, full_text(title or "", text or "")
+
+
+def read_collection(folder: Path, *, split: str | None = None) -> Collection:
+    """The collection in a folder.
+
+    Args:
+        folder: has corpus.parquet (or .jsonl, .csv, .tsv), queries.jsonl (or topics.tsv) and
+            qrels.tsv or qrels.SPLIT.tsv (also .txt, or BEIR's qrels/SPLIT.tsv).
+        split: whose judgements; None: qrels.tsv, or the only ones there are.
+
+    Raises:
+        ConfigError: a part is missing, or several judgements fit.
+        RankingError: a file is malformed.
+    """
+    corpus, topics = _part(folder, _CORPORA), _part(folder, _TOPICS)
+    judgements = _judgements(folder)
+    path = _chosen(folder, judgements, split)
+    qrels = read_qrels(path)
+    answered = {query_id for query_id, gains in qrels.items() if max(gains.values()) > 0}
+    queries = tuple(query for query in read_topics(topics) if query.query_id in answered)
+    if not queries:
+        raise ConfigError(
+            f"{folder}: found no query of {topics.name} with a positive judgement in {path.name};"
+            " are they of one collection?"
+        )
+    name = folder.resolve().name
+    return Collection(f"{name} {split}" if split else name, corpus, queries, qrels)
+
+
+def read_collections(folder: Path) -> list[Collection]:
+    """The collection in a folder, or those in its subfolders, by name.
+
+    One with several judgements and no plain qrels.tsv is there once for each.
+
+    Raises:
+        ConfigError: there is none, or a part of one is missing.
+        RankingError: a file is malformed.
+    """
+    folders = [folder] if _has_corpus(folder) else sorted(filter(_has_corpus, _children(folder)))
+    if not folders:
+        raise ConfigError(
+            f"{folder}: found no collection, expected corpus.parquet, queries.jsonl and qrels.tsv"
+            " in it or in its subfolders"
+        )
+    return [
+        read_collection(one, split=split) for one in folders for split in _splits(_judgements(one))
+    ]
+
+
+def judged_texts(collection: Collection) -> Iterator[SeenText]:
+    """Every document and judged query, as `find_leaks` takes them."""
+    for query in collection.queries:
+        yield SeenText(query.text, "query", collection.name, query.query_id)
+    for doc_id, text in collection.documents():
+        yield SeenText(text, "document", collection.name, doc_id)
+
+
+def _children(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+
+
+def _has_corpus(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _CORPORA)
+
+
+def _part(folder: Path, names: tuple[str, ...]) -> Path:
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise ConfigError(f"{folder}: found none of {', '.join(names)}, expected one of them")
+
+
+def _judgements(folder: Path) -> dict[str, Path]:
+    """Split -> file; the split of a plain qrels.tsv is ''."""
+    found: dict[str, Path] = {}
+    for pattern in _QRELS:
+        for path in sorted(folder.glob(pattern)):
+            found.setdefault(path.stem.removeprefix("qrels").strip("._-"), path)
+    return found
+
+
+def _splits(judgements: Mapping[str, Path]) -> list[str | None]:
+    return [None] if "" in judgements or len(judgements) < 2 else list(judgements)
+
+
+def _chosen(folder: Path, judgements: Mapping[str, Path], split: str | None) -> Path:
+    wanted = split or ""
+    if split is None and len(judgements) == 1:
+        return next(iter(judgements.values()))
+    if wanted not in judgements:
+        there = ", ".join(path.name for path in judgements.values()) or "no judgements"
+        asked = f"qrels.{split}.tsv" if split else "qrels.tsv, or a split's name with several"
+        raise ConfigError(f"{folder}: found {there}, expected {asked}")
+    return judgements[wanted]

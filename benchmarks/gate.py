@@ -1,0 +1,192 @@
+"""Does a new model lose where it was not trained: the same collections before and after it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from scisearch.benchmarks.collection import Collection
+from scisearch.benchmarks.comparison import Difference, compare_evaluations
+from scisearch.benchmarks.scoring import evaluate
+from scisearch.benchmarks.significance import holm
+from scisearch.index.build_plan import BuildConfig
+from scisearch.index.builder import build_index
+from scisearch.index.corpus import open_corpus
+from scisearch.index.errors import ConfigError, IndexFormatError
+from scisearch.index.opened import open_index
+from scisearch.index.progress import NoProgress, Progress, stage_of
+from scisearch.pipeline import SearchConfig, SearchPipeline
+from scisearch.retrieval.ranking import Run
+
+MEASURE = "nDCG@10"
+_BATCH = 32  # topics searched together
+
+System = Callable[[Collection], Run]
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """One collection: the measure's mean before and after, and the difference paired by query."""
+
+    collection: str
+    n_queries: int
+    before: float
+    after: float
+    difference: Difference  # `p_holm` is corrected for the collections of the gate
+
+    @property
+    def lost(self) -> bool:
+        """Whether the whole 95% interval of the difference lies below 0."""
+        return self.difference.high < 0
+
+    def to_json(self) -> dict[str, object]:
+        """The result as JSON values."""
+        return {
+            "collection": self.collection,
+            "n_queries": self.n_queries,
+            "before": self.before,
+            "after": self.after,
+            "difference": self.difference.to_json(),
+            "lost": self.lost,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class GateReport:
+    """All collections, and whether the new model may pass: it lost on none of them."""
+
+    measure: str
+    results: tuple[GateResult, ...]
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """The collections on which the new model is worse beyond the interval."""
+        return tuple(result.collection for result in self.results if result.lost)
+
+    @property
+    def passed(self) -> bool:
+        """Whether it lost nowhere."""
+        return not self.lost
+
+    @property
+    def mean_difference(self) -> float:
+        """Mean of the collections' differences, each collection weighing the same."""
+        return sum(result.difference.mean for result in self.results) / len(self.results)
+
+    def to_json(self) -> dict[str, object]:
+        """The report as JSON values."""
+        return {
+            "measure": self.measure,
+            "passed": self.passed,
+            "lost": list(self.lost),
+            "mean_difference": self.mean_difference,
+            "collections": [result.to_json() for result in self.results],
+        }
+
+
+def gate(
+    before: System | SearchConfig,
+    after: System | SearchConfig,
+    collections: Sequence[Collection],
+    *,
+    indexes: Path | None = None,
+    progress: Progress | None = None,
+) -> GateReport:
+    """nDCG@10 of two systems on each collection, with intervals, tests and a verdict.
+
+    Args:
+        before: makes the run of a collection, or a configuration to search an index of it with.
+        after: the same for the new model.
+        collections: what neither was trained on; names must differ.
+        indexes: where indexes for a configuration are built, or found from an earlier time; None:
+            in a folder that is removed afterwards.
+        progress: told how far the work is.
+
+    Raises:
+        ConfigError: no collection, or two of one name.
+        RankingError: a run does not meet its judgements.
+        ScisearchError: an index cannot be built or searched.
+    """
+    names = [collection.name for collection in collections]
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(
+            f"gate: found collections {', '.join(names) or 'none'}; expected one or more of"
+            " different names"
+        )
+    with TemporaryDirectory(prefix="scisearch-gate-") as temporary:
+        places = _Indexes(indexes or Path(temporary), progress or NoProgress())
+        systems = [
+            system if callable(system) else places.system(system) for system in (before, after)
+        ]
+        results = [_compared(systems, collection) for collection in collections]
+    return GateReport(MEASURE, _corrected(results))
+
+
+def _compared(systems: Sequence[System], collection: Collection) -> GateResult:
+    evaluations = {
+        name: evaluate(
+            system(collection), collection.qrels, (MEASURE,), name=f"{name} on {collection.name}"
+        )
+        for name, system in zip(("before", "after"), systems, strict=True)
+    }
+    comparison = compare_evaluations(evaluations, baseline="before")
+    after = comparison.scores["after"][MEASURE]
+    if after.difference is None:
+        raise ConfigError(f"gate: found no difference on {collection.name}, expected two systems")
+    before = comparison.scores["before"][MEASURE]
+    return GateResult(
+        collection.name, comparison.n_queries, before.mean, after.mean, after.difference
+    )
+
+
+def _corrected(results: Sequence[GateResult]) -> tuple[GateResult, ...]:
+    """The results with p values corrected for all of them."""
+    p_values = holm({result.collection: result.difference.p for result in results})
+    return tuple(
+        replace(result, difference=replace(result.difference, p_holm=p_values[result.collection]))
+        for result in results
+    )
+
+
+class _Indexes:
+    """An index for each collection, built once, and used by every configuration."""
+
+    def __init__(self, folder: Path, progress: Progress) -> None:
+        self._folder = folder
+        self._progress = progress
+
+    def system(self, config: SearchConfig) -> System:
+        """What makes the run of a collection with this configuration."""
+
+        def searched(collection: Collection) -> Run:
+            pipeline = SearchPipeline.open(self._index(collection, config), config)
+            queries, found = collection.queries, {}
+            with stage_of(self._progress, collection.name, len(queries), unit="topics"):
+                for start in range(0, len(queries), _BATCH):
+                    for ranked in pipeline.run(queries[start : start + _BATCH]):
+                        found[ranked.query_id] = ranked
+                        self._progress.advance(1)
+            return found
+
+        return searched
+
+    def _index(self, collection: Collection, config: SearchConfig) -> Path:
+        path = self._folder / collection.corpus.resolve().parent.name
+        if not self._is_of(path, collection.corpus, dense=config.mode != "bm25"):
+            build = BuildConfig(device=config.device, offline=config.offline)
+            if config.mode == "bm25":
+                build = replace(build, encoder=None)
+            elif config.encoder is not None:
+                build = replace(build, encoder=config.encoder)
+            build_index(collection.corpus, path, build, progress=self._progress)
+        return path
+
+    def _is_of(self, path: Path, corpus: Path, *, dense: bool) -> bool:
+        """Whether an index of this corpus is there, with vectors if they are wanted."""
+        try:
+            manifest = open_index(path).manifest
+        except IndexFormatError:
+            return False
+        if dense and manifest.encoder is None:
+            return False
+        return manifest.corpus.get("sha256") == open_corpus(corpus).digest()
