@@ -15,6 +15,7 @@ from scisearch.console.options import (
     search_options,
 )
 from scisearch.console.output import show, show_json
+from scisearch.console.training_options import data_of, recipe_of, run_options, train_options
 from scisearch.index.errors import ScisearchError
 
 
@@ -189,6 +190,31 @@ def evaluate(
         show_json(comparison.to_json(per_query=per_query))
     else:
         click.echo(render_comparison(comparison, per_query=per_query))
+
+
+@main.command("train")
+@click.argument("lists", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--output", "-o", required=True, type=click.Path(path_type=Path), help="The model's folder."
+)
+@train_options
+@json_option
+def train_command(lists: tuple[Path, ...], output: Path, as_json: bool, **options: Any) -> None:
+    """Train a cross-encoder of your own on LISTS, and write its card.
+
+    LISTS are JSONL (also gzipped) or Parquet files of {"query", "positive": [..], "negative": [..]}
+    or of pairs {"query", "text", "label"}. An interrupted training is continued by the same
+    command.
+    """
+    from scisearch.console.progress import TerminalProgress
+    from scisearch.console.training import render_data, render_training
+    from scisearch.rerank.training.train import train
+
+    recipe, progress = recipe_of(options), TerminalProgress()
+    data = data_of(lists, options, recipe.seed, progress)
+    click.echo(render_data(data), err=True)
+    report = train(data, output, recipe, run_options(options, progress))
+    show(report.to_json() if as_json else report, render_training, as_json=as_json)
 
 
 @main.command()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from scisearch.index.builder import BuildConfig
+    from scisearch.index.build_plan import BuildConfig
     from scisearch.pipeline import SearchConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
+def options_of(*options: Callable[[F], F]) -> Callable[[F], F]:
     """Several click options as one decorator."""
 
     def decorate(command: F) -> F:
@@ -33,11 +33,11 @@ index_option = click.option(
     help="The index folder; also SEARCH_INDEX.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-model_options = _options(
+model_options = options_of(
     click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default."),
     click.option("--offline", is_flag=True, help="Never ask a model hub; also HF_HUB_OFFLINE=1."),
 )
-search_options = _options(
+search_options = options_of(
     click.option(
         "--mode",
         type=click.Choice(["bm25", "dense", "hybrid", "rerank"]),
@@ -102,7 +102,7 @@ def search_config(cutoff: int, options: dict[str, Any]) -> "SearchConfig":
 
 def build_config(options: dict[str, Any]) -> "BuildConfig":
     """The build options as a BuildConfig."""
-    from scisearch.index.builder import BuildConfig
+    from scisearch.index.build_plan import BuildConfig
     from scisearch.index.corpus import ColumnNames
     from scisearch.index.lexical import BM25Parameters
     from scisearch.index.models import DEFAULT_BI_ENCODER

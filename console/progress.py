@@ -12,6 +12,9 @@ _LABELS = {
     "tokens": "token store",
     "embed": "embedding",
     "vectors": "vector index",
+    "mine": "mining negatives",
+    "teacher": "teacher's scores",
+    "train": "training",
 }
 
 

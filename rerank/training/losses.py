@@ -1,0 +1,40 @@
+"""The losses of sentence-transformers, with the settings of a recipe."""
+
+from typing import TYPE_CHECKING
+
+from scisearch.rerank.training.lists import ListCounts
+from scisearch.rerank.training.recipe import AUTO, Recipe
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+    from torch import nn
+
+
+def loss_function(model: "CrossEncoder", recipe: Recipe, train: ListCounts) -> "nn.Module":
+    """The recipe's loss on raw logits.
+
+    bce: binary cross-entropy, relevant pairs weighed. listwise: cross-entropy of the softmax over a
+    list with an even share for each positive (ListNet). lambda: LambdaLoss, NDCG-Loss2++.
+    margin-mse: squared error of the margins to a teacher's.
+    """
+    import torch
+    from sentence_transformers.cross_encoder import losses
+
+    raw = torch.nn.Identity()
+    match recipe.loss:
+        case "bce":
+            weight = torch.tensor(positive_weight(recipe, train))
+            return losses.BinaryCrossEntropyLoss(model, activation_fn=raw, pos_weight=weight)
+        case "listwise":
+            return losses.ListNetLoss(model, activation_fn=raw, mini_batch_size=-1)
+        case "lambda":
+            return losses.LambdaLoss(model, activation_fn=raw, mini_batch_size=-1)
+        case "margin-mse":
+            return losses.MarginMSELoss(model, activation_fn=raw)
+
+
+def positive_weight(recipe: Recipe, train: ListCounts) -> float:
+    """What a relevant pair weighs: as the recipe says, or the negatives per positive."""
+    if recipe.pos_weight == AUTO:
+        return train.negatives_per_positive
+    return float(recipe.pos_weight)

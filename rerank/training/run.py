@@ -1,0 +1,194 @@
+"""The run itself: sentence-transformers' trainer with a recipe, and what it gave."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scisearch.index.durable import replace_file
+from scisearch.index.errors import TrainingError
+from scisearch.index.progress import Progress
+from scisearch.rerank.training.data import TrainingData
+from scisearch.rerank.training.lists import counts
+from scisearch.rerank.training.quiet import quiet
+from scisearch.rerank.training.recipe import Recipe
+from scisearch.rerank.training.report import EpochResult
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.cross_encoder import CrossEncoderTrainingArguments
+
+    from scisearch.rerank.training.examples import TeacherScores
+    from scisearch.rerank.training.hf_trainer import ScienceTrainer
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run happens: its work folder (with `base/` in it), its device, who watches."""
+
+    work: Path
+    device: str
+    progress: Progress
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """The weights of the best epoch, and the table."""
+
+    model: "CrossEncoder"
+    epochs: tuple[EpochResult, ...]
+    best_epoch: int
+    stopped_early: bool
+
+
+def run_training(data: TrainingData, recipe: Recipe, place: Place) -> Outcome:
+    """Train, from the last whole checkpoint if there is one.
+
+    Raises:
+        TrainingError: a loss is no number, a checkpoint cannot be written, or memory is short.
+        ModelError: the teacher is not found, or does not load.
+    """
+    import torch
+    from transformers import set_seed
+
+    from scisearch.rerank.training.hf_trainer import whole_checkpoints
+
+    with quiet():
+        trainer = _trainer(data, recipe, place)
+        checkpoints = whole_checkpoints(place.work / "checkpoints")
+        before = _before(trainer, place.work)
+        set_seed(recipe.seed)
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+        except torch.cuda.OutOfMemoryError as error:
+            raise TrainingError(
+                f"no memory on {trainer.args.device} for a step of batch size {recipe.batch_size};"
+                " use a lower --batch-size or --max-length"
+            ) from error
+        finally:
+            place.progress.finish()
+    history = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
+    means = trainer.losses.means
+    rows = tuple(
+        _row(number, means[number - 1], entry) for number, entry in enumerate(history, start=1)
+    )
+    steps = [entry["step"] for entry in history]
+    return Outcome(
+        model=trainer.model,
+        epochs=(_row(0, None, before), *rows),
+        best_epoch=steps.index(trainer.state.best_global_step or 0) + 1,
+        stopped_early=len(rows) < recipe.epochs,
+    )
+
+
+def _before(trainer: "ScienceTrainer", work: Path) -> Mapping[str, float]:
+    """The measures of the base, computed once."""
+    path = work / "before.json"
+    if not path.is_file():
+        replace_file(path, json.dumps(trainer.evaluate()).encode())
+    found: dict[str, float] = json.loads(path.read_bytes())
+    return found
+
+
+def _row(epoch: int, training_loss: float | None, entry: Mapping[str, float]) -> EpochResult:
+    return EpochResult(
+        epoch=epoch,
+        training_loss=training_loss,
+        validation_loss=entry["eval_loss"],
+        accuracy=entry["eval_accuracy"],
+        f1=entry["eval_f1"],
+        ndcg=entry["eval_ndcg@10"],
+        average_precision=entry["eval_map"],
+    )
+
+
+def _trainer(data: TrainingData, recipe: Recipe, place: Place) -> "ScienceTrainer":
+    """The trainer of sentence-transformers with this recipe."""
+    import torch
+    from sentence_transformers import CrossEncoder
+    from transformers import EarlyStoppingCallback, PrinterCallback
+
+    from scisearch.rerank.training.examples import examples
+    from scisearch.rerank.training.hf_trainer import (
+        EpochLosses,
+        ListEvaluator,
+        ScienceTrainer,
+        StepReporter,
+    )
+    from scisearch.rerank.training.losses import loss_function
+
+    teacher = _teacher(data, recipe, place)
+    model = CrossEncoder(
+        str(place.work / "base"),
+        device=place.device,
+        max_length=recipe.max_length,
+        activation_fn=torch.nn.Identity(),
+        local_files_only=True,
+    )
+    callbacks: list[Any] = [EpochLosses(), StepReporter(place.progress, recipe.checkpoint_steps)]
+    if recipe.patience:
+        callbacks.append(EarlyStoppingCallback(recipe.patience))
+    trainer = ScienceTrainer(
+        model=model,
+        args=training_arguments(recipe, place.work / "checkpoints", place.device),
+        train_dataset=examples(data.train, recipe, teacher),
+        eval_dataset=examples(data.validation, recipe, teacher),
+        loss=loss_function(model, recipe, counts(data.train)),
+        evaluator=ListEvaluator(data.validation, 4 * recipe.batch_size),
+        callbacks=callbacks,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _teacher(data: TrainingData, recipe: Recipe, place: Place) -> "TeacherScores | None":
+    from scisearch.rerank.training.teacher import teacher_scores
+
+    if recipe.teacher is None:
+        return None
+    return teacher_scores(
+        recipe.teacher,
+        [*data.train, *data.validation],
+        place.work / "teacher.npy",
+        progress=place.progress,
+        device=place.device,
+        offline=place.offline,
+    )
+
+
+def training_arguments(
+    recipe: Recipe, folder: Path, device: str
+) -> "CrossEncoderTrainingArguments":
+    """The recipe in the words of transformers."""
+    from sentence_transformers.cross_encoder import CrossEncoderTrainingArguments
+
+    from scisearch.rerank.training.hf_trainer import LengthBuckets
+
+    return CrossEncoderTrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=4 * recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        warmup_steps=recipe.warmup,  # below 1 it is a share
+        lr_scheduler_type="linear",
+        optim="adamw_torch_fused",
+        fp16=device.startswith("cuda"),
+        use_cpu=device == "cpu",
+        seed=recipe.seed,
+        batch_sampler=LengthBuckets,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,  # the best and the last
+        load_best_model_at_end=True,
+        metric_for_best_model=f"eval_{recipe.metric}",
+        greater_is_better=recipe.metric != "loss",
+        restore_callback_states_from_checkpoint=True,
+        logging_strategy="epoch",
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        report_to="none",
+    )

@@ -1,0 +1,254 @@
+"""`search train` on tiny models: from lists to a folder that reranks, killed and continued."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from scisearch.cli import main
+from scisearch.index.errors import ConfigError, ModelError, TrainingError
+from scisearch.index.progress import NoProgress
+from scisearch.rerank.pair_model import read_pair_model
+from scisearch.rerank.training.data import DataOptions, TrainingData, split_data
+from scisearch.rerank.training.lists import RerankingList
+from scisearch.rerank.training.recipe import Recipe
+from scisearch.rerank.training.train import TrainOptions, train
+
+pytestmark = pytest.mark.slow
+
+WORDS = ["protein", "folding", "attention", "retrieval", "scientific", "abstracts", "dense"]
+WORDS += ["vectors", "candidates", "zebrafish", "embryos", "mice", "cells", "query", "layers"]
+ON_CPU = TrainOptions(device="cpu", offline=True)
+
+
+def toy_lists(n: int = 24) -> list[RerankingList]:
+    """A text is relevant if it has the query's words."""
+    draw = random.Random(3)
+    lists = []
+    for one, two in draw.sample(list(combinations(WORDS, 2)), n):
+        three, four = draw.sample(WORDS, 2)
+        others = tuple(" ".join(draw.sample(WORDS, 2)) for _ in range(3))
+        lists.append(RerankingList(f"{one} {two}", (f"{one} {two} {three} {four}",), others))
+    return lists
+
+
+def toy_data() -> TrainingData:
+    return split_data(toy_lists(), DataOptions(validation_share=0.25), sources=("toy",))
+
+
+def tiny(base: Path, **changes: Any) -> Recipe:
+    recipe = Recipe(base=str(base), epochs=2, batch_size=8, max_length=32, learning_rate=1e-3)
+    return replace(recipe, **changes)
+
+
+def write_lists(path: Path) -> Path:
+    rows = [
+        {"query": one.query, "positive": one.positives, "negative": one.negatives}
+        for one in toy_lists()
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_the_command_trains_writes_the_card_and_reranks(
+    tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    lists = write_lists(tmp_path / "lists.jsonl")
+    call = ["train", str(lists), "-o", str(tmp_path / "mine"), "--base", str(tiny_cross_encoder)]
+    call += ["--epochs", "2", "--max-length", "32", "--device", "cpu", "--licence", "CC0", "--half"]
+    done = CliRunner().invoke(main, call, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "Validation Loss" in done.stdout
+    assert "relevant" in done.stderr
+    folder = tmp_path / "mine"
+    card = (folder / "README.md").read_text()
+    assert "CC0 (24 lists)" in card
+    assert (folder / "curves.svg").stat().st_size > 1000
+    assert not (folder / "work").exists()
+    report = json.loads((folder / "training.json").read_text())
+    assert [row["epoch"] for row in report["epochs"]] == [0, 1, 2]
+    assert report["sha256"] in card
+    assert weights(folder)["classifier.weight"].dtype == np.float16
+    assert read_pair_model(folder).max_length == 32
+    assert json.loads((folder / "scisearch.json").read_text())["interpolation"]["weight"] == 0.5
+
+    again = CliRunner().invoke(main, call)
+    assert again.exit_code == 1
+    assert "holds a trained model" in again.stderr
+
+
+def test_sentence_transformers_loads_it_and_scores_as_we_do(
+    tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers import CrossEncoder
+
+    from scisearch.index.stopwatch import Stopwatch
+    from scisearch.rerank.cross_encoder import TorchCrossEncoder
+
+    train(toy_data(), tmp_path / "m", tiny(tiny_cross_encoder), ON_CPU)
+    texts = ["protein folding in mice", "dense vectors"]
+    theirs = CrossEncoder(str(tmp_path / "m"), device="cpu").predict(
+        [("protein folding", text) for text in texts]
+    )
+    ours = TorchCrossEncoder(
+        tmp_path / "m", texts=lambda ordinals: [texts[i] for i in ordinals], device="cpu"
+    ).score(["protein folding"], [np.arange(2)], watch=Stopwatch())
+    np.testing.assert_allclose(ours.logits[0], theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["listwise", "lambda", "margin-mse"])
+def test_the_other_losses(loss: Any, tiny_cross_encoder: Path, tmp_path: Path) -> None:
+    teacher = str(tiny_cross_encoder) if loss == "margin-mse" else None
+    recipe = tiny(tiny_cross_encoder, loss=loss, teacher=teacher, list_size=4, epochs=1)
+    report = train(toy_data(), tmp_path / "m", recipe, ON_CPU)
+    assert len(report.epochs) == 2
+    if teacher is not None:  # the base is its own teacher
+        assert report.epochs[0].validation_loss == pytest.approx(0, abs=1e-6)
+
+
+def test_bce_is_the_weighed_cross_entropy_of_all_validation_pairs(
+    tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers import CrossEncoder
+
+    data = toy_data()
+    train(data, tmp_path / "m", tiny(tiny_cross_encoder, epochs=1), ON_CPU)
+    pairs = [(one.query, text) for one in data.validation for text in one.texts]
+    labels = np.concatenate([[1, 0, 0, 0] for _ in data.validation])
+    logits = CrossEncoder(str(tmp_path / "m"), device="cpu").predict(pairs).astype(np.float64)
+    losses = np.logaddexp(0, -logits) * labels * 5 + np.logaddexp(0, logits) * (1 - labels)
+    report = json.loads((tmp_path / "m" / "training.json").read_text())
+    assert report["epochs"][1]["validation_loss"] == pytest.approx(losses.mean(), abs=1e-4)
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+import test_training as here
+from scisearch.index.progress import NoProgress
+
+class Killer(NoProgress):
+    steps = 0
+
+    def advance(self, count):
+        self.steps += count
+        if self.steps == {steps}:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+here.train(here.toy_data(), Path({output!r}), here.resumable(Path({base!r})),
+           here.replace(here.ON_CPU, progress=Killer()))
+"""
+
+
+def resumable(base: Path) -> Recipe:
+    return tiny(base, epochs=3, checkpoint_steps=4)
+
+
+def test_a_killed_training_continues_to_the_same_weights_and_table(
+    tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    whole = train(toy_data(), tmp_path / "whole", resumable(tiny_cross_encoder), ON_CPU)
+    # 9 steps an epoch: killed within the second one, after the checkpoint at step 12
+    script = KILLED.format(
+        tests=str(Path(__file__).parent),
+        steps=14,
+        output=str(tmp_path / "killed"),
+        base=str(tiny_cross_encoder),
+    )
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert killed.returncode == -9, killed.stderr.decode()
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    assert (tmp_path / "killed" / "work" / "checkpoints" / "checkpoint-12").is_dir()
+
+    other = resumable(tiny_cross_encoder)
+    with pytest.raises(TrainingError, match="holds an unfinished training of other data or set"):
+        train(toy_data(), tmp_path / "killed", replace(other, seed=1), ON_CPU)
+    steps: list[int] = []
+    watched = replace(ON_CPU, progress=Counting(steps))
+    continued = train(toy_data(), tmp_path / "killed", other, watched)
+    assert sum(steps) == 27 - 12
+    assert continued.sha256 == whole.sha256
+    assert continued.epochs == whole.epochs
+
+
+class Counting(NoProgress):
+    def __init__(self, steps: list[int]) -> None:
+        self._steps = steps
+
+    def advance(self, count: int) -> None:
+        self._steps.append(count)
+
+
+def test_an_encoder_needs_a_new_head(tiny_encoder: Path, tmp_path: Path) -> None:
+    recipe = tiny(tiny_encoder, epochs=1, layers=(1,))
+    with pytest.raises(ModelError, match=r"an encoder without an output.*--new-head"):
+        train(toy_data(), tmp_path / "m", recipe, ON_CPU)
+    train(toy_data(), tmp_path / "m", replace(recipe, new_head=True), ON_CPU)
+    assert not any(".layer.1." in name for name in weights(tmp_path / "m"))
+    assert any(".layer.0." in name for name in weights(tmp_path / "m"))
+    with pytest.raises(ConfigError, match="layers 2: the base has 2; expected numbers from 0 to 1"):
+        train(toy_data(), tmp_path / "n", replace(recipe, new_head=True, layers=(2,)), ON_CPU)
+
+
+def test_a_base_with_two_labels_is_refused(tiny_cross_encoder: Path, tmp_path: Path) -> None:
+    two = shutil.copytree(tiny_cross_encoder, tmp_path / "two")
+    config = json.loads((two / "config.json").read_text())
+    labels = {"id2label": {"0": "no", "1": "yes"}, "label2id": {"no": 0, "yes": 1}}
+    (two / "config.json").write_text(json.dumps({**config, **labels}))
+    with pytest.raises(ModelError, match="has num_labels 2, expected a cross-encoder with num_lab"):
+        train(toy_data(), tmp_path / "m", tiny(two), ON_CPU)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
+    tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    # each step multiplies the weights by about 1 - learning rate x weight decay
+    recipe = tiny(tiny_cross_encoder, learning_rate=0.5, weight_decay=1e6, checkpoint_steps=1)
+    message = r"the (training|validation) loss is (nan|inf) at step .*good checkpoint is .*point-\d"
+    with pytest.raises(TrainingError, match=message) as caught:
+        train(toy_data(), tmp_path / "m", recipe, ON_CPU)
+    assert "use a lower --learning-rate" in str(caught.value)
+    assert list((tmp_path / "m" / "work" / "checkpoints").glob("checkpoint-*/model.safetensors"))
+
+
+def test_a_checkpoint_that_cannot_be_written_keeps_the_one_before(
+    tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    class Blocking(NoProgress):
+        steps = 0
+
+        def advance(self, count: int) -> None:
+            self.steps += count
+            if self.steps == 10:  # the second epoch's checkpoint, at step 18, finds its name taken
+                (tmp_path / "m" / "work" / "checkpoints" / "checkpoint-18").write_text("")
+
+    recipe = tiny(tiny_cross_encoder)
+    options = replace(ON_CPU, progress=Blocking())
+    with pytest.raises(TrainingError, match=r"checkpoint-18: cannot .*checkpoint is .*point-9; "):
+        train(toy_data(), tmp_path / "m", recipe, options)
+    (tmp_path / "m" / "work" / "checkpoints" / "checkpoint-18").unlink()
+    report = train(toy_data(), tmp_path / "m", recipe, ON_CPU)
+    assert report.sha256 == train(toy_data(), tmp_path / "n", recipe, ON_CPU).sha256
+
+
+def test_a_folder_with_other_files_is_left_alone(tiny_cross_encoder: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(TrainingError, match="holds other files, expected a new or an empty folder"):
+        train(toy_data(), tmp_path, tiny(tiny_cross_encoder), replace(ON_CPU, restart=True))
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
