@@ -1,0 +1,1 @@
+"""Pairs of sentences that differ in what matters and share what does not; see README.md."""
