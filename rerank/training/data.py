@@ -127,7 +127,7 @@ def mine_training_data(
     *,
     mining: MiningOptions,
     models: Mapping[str, Any],
-    progress: Progress,
+    progress: Progress | None = None,
 ) -> TrainingData:
     """Training data with negatives mined from an index; `models` are those of `open_retrievers`.
 
