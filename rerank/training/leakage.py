@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Literal
 
 from scisearch.index.errors import ConfigError
+from scisearch.rerank.training.lists import RerankingList
 from scisearch.rerank.training.shingles import ShingleIndex, normalised, text_key
 
 Role = Literal["query", "document"]
@@ -16,30 +17,6 @@ How = Literal["id", "text", "near"]
 LEAST_SHARE = 0.5
 _BATCH = 2048  # training texts compared at once
 _EXAMPLES = 3  # kept of each kind of leak
-
-
-class TextList(Protocol):
-    """A reranking list, as a dataclass: a query, its positive and its negative documents."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def query(self) -> str:
-        """The query's text."""
-        ...
-
-    @property
-    def positive(self) -> Sequence[str]:
-        """Texts of documents that answer it."""
-        ...
-
-    @property
-    def negative(self) -> Sequence[str]:
-        """Texts of documents that do not."""
-        ...
-
-
-ListT = TypeVar("ListT", bound=TextList)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +99,10 @@ class LeakReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Removal(Generic[ListT]):
+class Removal:
     """The lists that are left, and what went."""
 
-    lists: tuple[ListT, ...]
+    lists: tuple[RerankingList, ...]
     lists_removed: int  # their query leaks, or no positive or no negative document is left
     documents_removed: int  # from lists that stay
 
@@ -169,12 +146,12 @@ def find_leaks(
     )
 
 
-def training_texts(lists: Iterable[TextList], *, collection: str = "") -> Iterator[SeenText]:
+def training_texts(lists: Iterable[RerankingList], *, collection: str = "") -> Iterator[SeenText]:
     """Every query and document of the lists, each text once for each role."""
     known: set[tuple[Role, int]] = set()
     for one in lists:
         role: Role = "query"
-        for text in (one.query, *one.positive, *one.negative):
+        for text in (one.query, *one.positives, *one.negatives):
             key = (role, hash(text))
             if key not in known:
                 known.add(key)
@@ -182,23 +159,23 @@ def training_texts(lists: Iterable[TextList], *, collection: str = "") -> Iterat
             role = "document"
 
 
-def remove_leaks(lists: Iterable[ListT], report: LeakReport) -> Removal[ListT]:
+def remove_leaks(lists: Iterable[RerankingList], report: LeakReport) -> Removal:
     """The lists without the texts of the report.
 
     A list goes when its query leaks or when no positive or no negative document is left; from the
     others only the leaking documents go.
     """
-    left: list[ListT] = []
+    left: list[RerankingList] = []
     lists_removed = documents_removed = 0
     for one in lists:
-        positive = tuple(text for text in one.positive if not report.holds(text))
-        negative = tuple(text for text in one.negative if not report.holds(text))
-        if report.holds(one.query) or not positive or not negative:
+        positives = tuple(text for text in one.positives if not report.holds(text))
+        negatives = tuple(text for text in one.negatives if not report.holds(text))
+        if report.holds(one.query) or not positives or not negatives:
             lists_removed += 1
             continue
-        gone = len(one.positive) + len(one.negative) - len(positive) - len(negative)
+        gone = len(one) - len(positives) - len(negatives)
         documents_removed += gone
-        left.append(replace(one, positive=positive, negative=negative) if gone else one)
+        left.append(replace(one, positives=positives, negatives=negatives) if gone else one)
     return Removal(tuple(left), lists_removed, documents_removed)
 
 

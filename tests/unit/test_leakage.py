@@ -1,5 +1,3 @@
-from dataclasses import dataclass
-
 import pytest
 
 from scisearch.index.errors import ConfigError
@@ -11,6 +9,7 @@ from scisearch.rerank.training.leakage import (
     render_leaks,
     training_texts,
 )
+from scisearch.rerank.training.lists import RerankingList
 
 ABSTRACT = (
     "We measure how the wings of small insects bend in flight, and find that the bending adds a"
@@ -20,14 +19,6 @@ OTHER = (
     "A register of patients with asthma was followed for ten years; those who moved to the coast"
     " needed fewer hospital days, although the same drugs were given in both groups."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Lists:
-    query: str
-    positive: tuple[str, ...]
-    negative: tuple[str, ...]
-    source: str = "here"
 
 
 def judged(text: str, text_id: str | None = None) -> SeenText:
@@ -86,20 +77,20 @@ def test_a_notice_in_many_judged_texts_is_no_copy() -> None:
 
 def test_leaking_queries_take_their_list_and_documents_only_themselves() -> None:
     lists = [
-        Lists("what bends in flight", ("p",), ("n",)),
-        Lists("asthma at the coast", (OTHER, "another"), ("n", ABSTRACT)),
-        Lists("lift", (ABSTRACT,), ("n",)),
-        Lists("untouched", ("p",), ("n",)),
+        RerankingList("what bends in flight", ("p",), ("n",)),
+        RerankingList("asthma at the coast", (OTHER, "another"), ("n", ABSTRACT)),
+        RerankingList("lift", (ABSTRACT,), ("n",)),
+        RerankingList("untouched", ("p",), ("n",)),
     ]
     known = [judged(ABSTRACT), SeenText("What bends in flight?", "query", "cran")]
     removal = remove_leaks(lists, find_leaks(training_texts(lists), known))
     assert [one.query for one in removal.lists] == ["asthma at the coast", "untouched"]
-    assert removal.lists[0] == Lists("asthma at the coast", (OTHER, "another"), ("n",))
+    assert removal.lists[0] == RerankingList("asthma at the coast", (OTHER, "another"), ("n",))
     assert (removal.lists_removed, removal.documents_removed) == (2, 1)
 
 
 def test_each_text_is_asked_once_for_each_role() -> None:
-    lists = [Lists("a", ("b", "a"), ("c",)), Lists("a", ("b",), ("c", "d"))]
+    lists = [RerankingList("a", ("b", "a"), ("c",)), RerankingList("a", ("b",), ("c", "d"))]
     assert [(one.text, one.role) for one in training_texts(lists)] == [
         ("a", "query"),
         ("b", "document"),
