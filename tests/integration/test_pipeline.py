@@ -127,9 +127,9 @@ def test_opened_again_an_index_gives_the_same_hits(
 def test_the_reranker_permutes_its_candidates_and_says_what_each_stage_gave(
     index: Path, tiny_cross_encoder: Path
 ) -> None:
-    hybrid = SearchPipeline.open(index, config("hybrid", tiny_cross_encoder, cutoff=6))
+    hybrid = SearchPipeline.open(index, config("hybrid", tiny_cross_encoder, depth=10, cutoff=6))
     rerank = SearchPipeline.open(
-        index, config("rerank", tiny_cross_encoder, cutoff=6, rerank_depth=4)
+        index, config("rerank", tiny_cross_encoder, depth=10, cutoff=6, rerank_depth=4)
     )
     fused = [hit.document.doc_id for hit in hybrid.search("beta cells").hits]
     found = rerank.search("beta cells")
