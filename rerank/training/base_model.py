@@ -5,6 +5,7 @@ Heavy libraries are imported inside the functions.
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from scisearch.index.errors import ConfigError, ModelError
 from scisearch.index.models import ResolvedModel, resolve_model
 from scisearch.rerank.training.quiet import quiet
 from scisearch.rerank.training.recipe import Recipe
+from scisearch.rerank.training.vocabulary import trim_vocabulary
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,14 +58,17 @@ def find_base(recipe: Recipe, *, offline: bool = False) -> ResolvedModel:
     return model
 
 
-def prepare_base(base: ResolvedModel, recipe: Recipe, folder: Path) -> None:
+def prepare_base(
+    base: ResolvedModel, recipe: Recipe, folder: Path, texts: Iterable[str] = ()
+) -> None:
     """Write the model that the training starts from into `folder`, in float32, with one output.
 
-    A new head's weights come from the recipe's seed: the same recipe gives the same bytes.
+    A new head's weights come from the recipe's seed: the same recipe gives the same bytes. `texts`
+    are those whose tokens a trimmed vocabulary keeps.
 
     Raises:
         ModelError: the model does not load, or has no layers that can be chosen from.
-        ConfigError: a layer that it has not was asked for.
+        ConfigError: a layer that it has not was asked for, or its vocabulary cannot be trimmed.
     """
     import torch
 
@@ -74,6 +79,8 @@ def prepare_base(base: ResolvedModel, recipe: Recipe, folder: Path) -> None:
     _new_activation(model)
     folder.mkdir(parents=True, exist_ok=True)
     _copy_tokenizer(_transformer_folder(base.folder), folder)
+    if recipe.trim_vocabulary:
+        trim_vocabulary(folder, model, texts)
     with quiet():
         model.save_pretrained(str(folder))
 
@@ -179,7 +186,7 @@ def _transformer_folder(folder: Path) -> Path:
 
 
 def _copy_tokenizer(source: Path, folder: Path) -> None:
-    """The tokenizer's files as they are, but for a limit that was meant for single texts."""
+    """The tokenizer's files as they are."""
     for name in _TOKENIZER_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)

@@ -1,7 +1,7 @@
 """Everything a training learns from and is judged by, from files or from an index."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -30,6 +30,12 @@ class TrainingData:
         """Licence -> how many lists have it, most first."""
         found = Counter(one.licence or UNSTATED for one in (*self.train, *self.validation))
         return dict(found.most_common())
+
+    def texts(self) -> Iterator[str]:
+        """Every query and every text."""
+        for one in (*self.train, *self.validation):
+            yield one.query
+            yield from one.texts
 
     def digest(self) -> str:
         """Hex digits that differ where a text, a label or an order does."""

@@ -69,7 +69,8 @@ def train(
     try:
         _open_work(output, work, recipe.digest(data.digest(), base.sha256), options.restart)
         if not (work / "base" / "config.json").is_file():
-            prepare_base(base, recipe, work / "part")
+            shutil.rmtree(work / "part", ignore_errors=True)
+            prepare_base(base, recipe, work / "part", data.texts())
             (work / "part").rename(work / "base")
         device = options.device or choose_device()
         outcome = run_training(data, recipe, Place(work, device, options.progress, options.offline))

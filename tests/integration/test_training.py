@@ -206,6 +206,32 @@ def test_an_encoder_needs_a_new_head(tiny_encoder: Path, tmp_path: Path) -> None
         train(toy_data(), tmp_path / "n", replace(recipe, new_head=True, layers=(2,)), ON_CPU)
 
 
+def test_a_trimmed_vocabulary_changes_no_score_of_a_text_of_the_lists(
+    tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers import CrossEncoder
+    from tokenizers import Tokenizer
+
+    from scisearch.rerank.training.base_model import find_base, prepare_base
+
+    data = toy_data()
+    for trim in (False, True):
+        recipe = tiny(tiny_cross_encoder, trim_vocabulary=trim)
+        prepare_base(find_base(recipe), recipe, tmp_path / str(trim), data.texts())
+    pairs = [(one.query, text) for one in data.train for text in one.texts]
+    whole, trimmed = (
+        CrossEncoder(str(tmp_path / str(trim)), device="cpu", max_length=24)
+        for trim in (False, True)
+    )
+    np.testing.assert_allclose(whole.predict(pairs), trimmed.predict(pairs), atol=1e-6)
+    rows = weights(tmp_path / "True")["bert.embeddings.word_embeddings.weight"]
+    tokenizer = Tokenizer.from_file(str(tmp_path / "True" / "tokenizer.json"))
+    assert len(rows) == tokenizer.get_vocab_size() < 150
+    # a word of other texts is spelled from what is left
+    assert "[UNK]" not in tokenizer.encode("signalling residue contacts").tokens
+    read_pair_model(tmp_path / "True")
+
+
 def test_a_base_with_two_labels_is_refused(tiny_cross_encoder: Path, tmp_path: Path) -> None:
     two = shutil.copytree(tiny_cross_encoder, tmp_path / "two")
     config = json.loads((two / "config.json").read_text())
