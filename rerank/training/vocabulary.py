@@ -119,7 +119,7 @@ def _keep_embeddings(
     old: Any = model.get_input_embeddings()
     rows = old.weight.detach()[torch.as_tensor(np.asarray(kept))].clone()
     padding = None if old.padding_idx is None else new_ids[old.padding_idx]
-    new = torch.nn.Embedding(*rows.shape, padding_idx=padding, _weight=rows)
+    new = torch.nn.Embedding(len(rows), rows.shape[1], padding_idx=padding, _weight=rows)
     model.set_input_embeddings(new)
     model.config.vocab_size = len(rows)
     for name in _CONFIG_IDS:
