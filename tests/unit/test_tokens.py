@@ -54,8 +54,8 @@ def test_gather_keeps_the_order_asked_for(tmp_path: Path, bert_folder: Path) -> 
 
 
 def test_a_long_text_keeps_its_beginning_and_its_length(tmp_path: Path, bert_folder: Path) -> None:
-    store = write(tmp_path, bert_folder, ["zebrafish " * 3000, "mice"])
-    whole = text_tokenizer(bert_folder).encode(["zebrafish " * 3000])[0]
+    store = write(tmp_path, bert_folder, ["zebrafish " * 5000, "mice"])
+    whole = text_tokenizer(bert_folder).encode(["zebrafish " * 5000])[0]
     assert len(whole) > MAX_IDS
     assert store.ids(0).tolist() == whole[:MAX_IDS].tolist()
     assert store.lengths(rows(0)).tolist() == [len(whole)]
