@@ -67,7 +67,7 @@ def calibrate_model(
     second = np.repeat(np.arange(len(lists)) % 2 == 1, [len(one) for one in lists])
     methods: tuple[Method, ...] = METHODS if method is None else (method,)
     tried = {name: _cross_fitted(logits, labels, second, name) for name in methods}
-    chosen = min(tried, key=lambda name: float(np.mean((tried[name] - labels) ** 2)))
+    chosen = min(methods, key=lambda name: float(np.mean((tried[name] - labels) ** 2)))
     report = CalibrationReport(
         fit_calibration(logits, labels, method=chosen),
         len(lists),
