@@ -1,5 +1,6 @@
 """A progress bar on stderr: units per second and time left, for what takes over two seconds."""
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ class TerminalProgress:
         """Begin a bar; it appears once the stage has run for two seconds."""
         from tqdm import tqdm
 
+        size = shutil.get_terminal_size()
         self._bar = tqdm(
             desc=_LABELS.get(stage, stage),
             total=total,
@@ -36,6 +38,9 @@ class TerminalProgress:
             unit=f" {unit}",
             delay=2,
             leave=False,
+            # asked here: a terminal that does not know its size says 0, and tqdm shows nothing
+            ncols=size.columns,
+            nrows=size.lines,
             disable=not sys.stderr.isatty(),
             file=sys.stderr,
         )
