@@ -173,7 +173,8 @@ class _Indexes:
     def _index(self, collection: Collection, config: SearchConfig) -> Path:
         path = self._folder / collection.corpus.resolve().parent.name
         if not self._is_of(path, collection.corpus, dense=config.mode != "bm25"):
-            build = BuildConfig(device=config.device, offline=config.offline)
+            # Collections hold empty documents (two of Cranfield's): nothing can find those.
+            build = BuildConfig(device=config.device, offline=config.offline, skip_bad_rows=True)
             if config.mode == "bm25":
                 build = replace(build, encoder=None)
             elif config.encoder is not None:

@@ -20,6 +20,7 @@ def collections(tmp_path: Path) -> Path:
         folder = tmp_path / "collections" / name
         folder.mkdir(parents=True)
         rows = [{"doc_id": f"d{i}", "text": f"{word} of {name}"} for i, word in enumerate(WORDS)]
+        rows.append({"doc_id": "empty", "text": ""})
         (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         (folder / "topics.tsv").write_text("".join(f"q{i}\t{w}\n" for i, w in enumerate(WORDS)))
         (folder / "qrels.tsv").write_text("".join(f"q{i} 0 d{i} 1\n" for i in range(len(WORDS))))
