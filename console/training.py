@@ -2,9 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from scisearch.console.contrast import render_contrast
+from scisearch.console.gate import render_gate
 from scisearch.console.tables import Table
 
 if TYPE_CHECKING:
+    from scisearch.benchmarks.judged_training import Judgement
+    from scisearch.rerank.training.card import CardSection
     from scisearch.rerank.training.data import TrainingData
     from scisearch.rerank.training.report import TrainingReport
 
@@ -22,8 +26,8 @@ def render_data(data: "TrainingData") -> str:
     return "\n".join([table.plain(), *(f"note: {note}" for note in data.notes)])
 
 
-def render_training(report: "TrainingReport") -> str:
-    """The table by epoch, what was kept, and what to type next."""
+def _table_of_epochs(report: "TrainingReport") -> str:
+    """The table by epoch, and what was kept."""
     from scisearch.rerank.training.report import HEADER, MEANING, epoch_cells
 
     rows = [
@@ -31,12 +35,54 @@ def render_training(report: "TrainingReport") -> str:
         for row, cells in zip(report.epochs, epoch_cells(report.epochs), strict=True)
     ]
     stopped = ", stopped early" if report.stopped_early else ""
-    return "\n".join(
-        [
-            Table(HEADER, rows).plain(),
-            f"* kept, by {report.recipe.metric}{stopped}. {MEANING}",
-            f"{report.output}: {report.n_parameters:,} parameters, sha256 {report.sha256[:12]}…,"
-            f" {report.seconds:.0f} s; its card is {report.output / 'README.md'}",
-            f"next: search query … --reranker {report.output}",
-        ]
+    kept = f"* kept, by {report.recipe.metric}{stopped}. {MEANING}"
+    return f"{Table(HEADER, rows).plain()}\n{kept}"
+
+
+def _last_lines(report: "TrainingReport") -> str:
+    """What was written, and what to type next."""
+    return (
+        f"{report.output}: {report.n_parameters:,} parameters, sha256 {report.sha256[:12]}…,"
+        f" {report.seconds:.0f} s; its card is {report.output / 'README.md'}\n"
+        f"next: search query … --reranker {report.output}"
     )
+
+
+def render_judgement(judgement: "Judgement") -> str:
+    """The training, and below it what else is known of the model."""
+    parts = [_table_of_epochs(judgement.training)]
+    parts += [f"{one.title}\n{one.markdown}" for one in _sections(judgement, markdown=False)]
+    parts += [f"note: {note}" for note in judgement.notes]
+    return "\n\n".join([*parts, _last_lines(judgement.training)])
+
+
+def card_sections(judgement: "Judgement") -> "list[CardSection]":
+    """What the model card says of it."""
+    return _sections(judgement, markdown=True)
+
+
+def _sections(judgement: "Judgement", *, markdown: bool) -> "list[CardSection]":
+    from scisearch.benchmarks.judged_training import RELIABILITY_FILE
+    from scisearch.rerank.training.calibrate import calibration_markdown
+    from scisearch.rerank.training.card import CardSection
+    from scisearch.rerank.training.leakage import render_leaks
+
+    found: list[CardSection] = []
+    for name, report in judgement.gates.items():
+        text = render_gate(report, markdown=markdown)
+        found.append(
+            CardSection(f"On collections that it did not learn from, against: {name}", text)
+        )
+    if judgement.leaks is not None:
+        told = render_leaks(judgement.leaks)
+        told = f"```\n{told}\n```" if markdown else told
+        found.append(CardSection("Overlap with these collections, removed before training", told))
+    if judgement.calibration is not None:
+        text = calibration_markdown(judgement.calibration)
+        if markdown:
+            text += f"\n\n![predicted and observed relevance]({RELIABILITY_FILE})"
+        found.append(CardSection("Calibration", text))
+    if judgement.contrast:
+        text = render_contrast(judgement.contrast, markdown=markdown)
+        found.append(CardSection("Contrast suite: keyword bias", text))
+    return found

@@ -91,7 +91,15 @@ _data_options = options_of(
         show_default=True,
         help="A mined negative scores at most this share of the best retrieved positive.",
     ),
-    click.option("--encoder", help="The index's bi-encoder, if it is elsewhere than it was."),
+    click.option("--encoder", help="The bi-encoder of the index, and of those of collections."),
+    click.option(
+        "--judge",
+        type=_FILE,
+        multiple=True,
+        metavar="COLLECTION",
+        help="A folder of test collections: what the lists share with them is removed before, and"
+        " the model is compared on them after the training.",
+    ),
 )
 _recipe_options = options_of(
     click.option(

@@ -83,6 +83,8 @@ def test_the_command_trains_writes_the_card_and_reranks(
     report = json.loads((folder / "training.json").read_text())
     assert [row["epoch"] for row in report["epochs"]] == [0, 1, 2]
     assert report["sha256"] in card
+    assert "## Contrast suite: keyword bias" in card
+    assert ("## Calibration" in card) == (folder / "reliability.png").exists()
     assert weights(folder)["classifier.weight"].dtype == np.float16
     assert read_pair_model(folder).max_length == 32
     assert json.loads((folder / "scisearch.json").read_text())["interpolation"]["weight"] == 0.5
@@ -90,6 +92,35 @@ def test_the_command_trains_writes_the_card_and_reranks(
     again = CliRunner().invoke(main, call)
     assert again.exit_code == 1
     assert "holds a trained model" in again.stderr
+
+
+def test_a_judged_training_leaves_out_what_leaks_and_tells_the_verdict(
+    tiny_encoder: Path, tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    lists = write_lists(tmp_path / "lists.jsonl")
+    leaking = toy_lists()[0]
+    folder = tmp_path / "collections" / "near"
+    folder.mkdir(parents=True)
+    texts = [leaking.positives[0], "vectors of mice", "layers of cells"]
+    rows = [{"doc_id": f"d{i}", "text": text} for i, text in enumerate(texts)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "topics.tsv").write_text("q1\tvectors\nq2\tlayers\n")
+    (folder / "qrels.tsv").write_text("q1 0 d1 1\nq2 0 d2 1\n")
+    call = ["train", str(lists), "-o", str(tmp_path / "m"), "--base", str(tiny_cross_encoder)]
+    call += ["--epochs", "1", "--max-length", "32", "--device", "cpu", "--json"]
+    call += ["--judge", str(folder.parent), "--encoder", str(tiny_encoder)]
+    done = CliRunner().invoke(main, call, catch_exceptions=False)
+    judgement = json.loads(done.stdout)
+    assert done.exit_code == (0 if judgement["passed"] else 1)
+    assert judgement["leaks"]["leaking_texts"] == 1
+    assert (
+        judgement["training"]["train"]["lists"] + judgement["training"]["validation"]["lists"] == 23
+    )
+    assert list(judgement["gates"]) == ["hybrid, not reranked", "base"]
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "overlap with near: 1 texts; 1 lists and 0 texts of others removed" in card
+    assert "## On collections that it did not learn from, against: base" in card
+    assert json.loads((tmp_path / "m" / "judgement.json").read_text()) == judgement
 
 
 def test_sentence_transformers_loads_it_and_scores_as_we_do(
