@@ -1,5 +1,5 @@
-import multiprocessing
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,25 +136,29 @@ def test_a_copy_is_checked_once_and_then_sealed(index: Path) -> None:
     assert sealed.read_bytes() != before
 
 
-def _hold(index: Path, held: Callable[[], object], release: Callable[[], object]) -> None:
-    with build_lock(index):
-        held()
-        release()
+HOLD = """
+import sys
+from pathlib import Path
+from scisearch.index.generations import build_lock
+with build_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_a_second_builder_is_refused_and_a_dead_one_leaves_no_lock(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path, held.set, release.wait))
-    other.start()
-    assert held.wait(30)
-    with (
-        pytest.raises(BuildError, match=r"another process is building here; wait"),
-        build_lock(tmp_path),
-    ):
-        pass
-    other.kill()
-    other.join()
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(BuildError, match=r"another process is building here; wait"),
+            build_lock(tmp_path),
+        ):
+            pass
+        other.kill()
     with build_lock(tmp_path):
         pass
 
