@@ -1,7 +1,7 @@
 """How a query flows: candidates from the first stages, fused, reranked, cut.
 
 bm25  ─┐
-       ├─ fuse ─ best `rerank_depth` ─ cross-encoder ─ interpolate ─ best `cutoff`
+├─ fuse ─ best `rerank_depth` ─ cross-encoder ─ interpolate ─ best `cutoff`
 dense ─┘
 """
 
@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, get_args
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from scisearch.index.errors import ConfigError
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.stopwatch import Stopwatch
+from scisearch.rerank.search_config import Mode, SearchConfig
 from scisearch.retrieval.bm25 import BM25Retriever, RankBM25Retriever
 from scisearch.retrieval.filters import allowed_documents, parse_filter
-from scisearch.retrieval.fusion import Fusion
 from scisearch.retrieval.ranking import (
     Hit,
     Mask,
@@ -33,56 +33,12 @@ from scisearch.retrieval.results import SearchResult, search_hits
 if TYPE_CHECKING:
     from scisearch.rerank.stage import RerankStage
 
-Mode = Literal["bm25", "dense", "hybrid", "rerank"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-BM25Engine = Literal["bm25s", "rank-bm25"]
-BM25_ENGINES: tuple[BM25Engine, ...] = get_args(BM25Engine)
-
 NOT_RERANKED = (
     "not reranked: this version has no built-in cross-encoder; name one with --reranker"
     " (a hub id or a folder)"
 )
 NO_VECTORS = "BM25 only: the index was built with --no-dense"
 EMPTY_QUERY = "the query is empty"
-
-
-@dataclass(frozen=True, slots=True)
-class SearchConfig:
-    """What happens to a query. `mode` None is the fullest one that index and models allow."""
-
-    mode: Mode | None = None
-    depth: int = 100  # documents from each first stage
-    rerank_depth: int = 100  # fused documents that the cross-encoder scores
-    cutoff: int = 10  # hits that come out
-    fusion: Fusion = field(default_factory=Fusion)
-    reranker: str | None = None  # hub id, folder or built-in name; None: the built-in, if any
-    rerank_weight: float | None = None  # of the cross-encoder; None: the one kept with the model
-    min_probability: float | None = None  # of relevance; less likely hits are left out
-    long_documents: Literal["cut", "maxp"] = "cut"
-    bm25_engine: BM25Engine = "bm25s"
-    encoder: str | None = None  # where the index's bi-encoder is now; None: where it was
-    device: str | None = None  # None: CUDA, MPS or CPU, the first there is
-    offline: bool = False  # never ask a hub
-
-    def __post_init__(self) -> None:
-        """Check what does not need an index.
-
-        Raises:
-            ConfigError: a depth or cutoff below 1, a probability that is none, or an unknown mode
-                or engine.
-        """
-        for name in ("depth", "rerank_depth", "cutoff"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} {getattr(self, name)}; expected at least 1")
-        if self.mode is not None and self.mode not in MODES:
-            raise ConfigError(f"mode {self.mode!r}; expected one of {', '.join(MODES)}")
-        if self.bm25_engine not in BM25_ENGINES:
-            raise ConfigError(
-                f"BM25 engine {self.bm25_engine!r}; expected one of {', '.join(BM25_ENGINES)}"
-            )
-        least = self.min_probability
-        if least is not None and not 0 <= least <= 1:  # also true for NaN
-            raise ConfigError(f"minimum probability {least}; expected a number from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)

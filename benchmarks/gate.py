@@ -15,7 +15,8 @@ from scisearch.index.corpus import open_corpus
 from scisearch.index.errors import ConfigError, IndexFormatError
 from scisearch.index.opened import open_index
 from scisearch.index.progress import NoProgress, Progress, stage_of
-from scisearch.pipeline import SearchConfig, SearchPipeline
+from scisearch.pipeline import SearchPipeline
+from scisearch.rerank.search_config import SearchConfig
 from scisearch.retrieval.ranking import Run
 
 MEASURE = "nDCG@10"

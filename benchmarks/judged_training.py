@@ -11,8 +11,8 @@ from scisearch.benchmarks.contrast import ContrastReport, contrast, cross_encode
 from scisearch.benchmarks.gate import GateReport, gate
 from scisearch.index.durable import replace_file
 from scisearch.index.errors import TrainingError
-from scisearch.pipeline import SearchConfig
 from scisearch.rerank.reliability import plot_reliability
+from scisearch.rerank.search_config import SearchConfig
 from scisearch.rerank.training.base_model import find_base
 from scisearch.rerank.training.calibrate import CalibrationReport, calibrate_model
 from scisearch.rerank.training.card import CardSection, write_card

@@ -8,7 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from scisearch.index.build_plan import BuildConfig
-    from scisearch.pipeline import SearchConfig
+    from scisearch.rerank.search_config import SearchConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,7 +93,7 @@ search_options = options_of(
 
 def search_config(cutoff: int, options: dict[str, Any]) -> "SearchConfig":
     """The search options as a SearchConfig."""
-    from scisearch.pipeline import SearchConfig
+    from scisearch.rerank.search_config import SearchConfig
     from scisearch.retrieval.fusion import Fusion
 
     fusion = Fusion(options.pop("fusion"), options.pop("dense_weight"), options.pop("rrf_k"))

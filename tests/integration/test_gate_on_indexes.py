@@ -7,7 +7,7 @@ import pytest
 
 from scisearch.benchmarks.collection import read_collections
 from scisearch.benchmarks.gate import gate
-from scisearch.pipeline import SearchConfig
+from scisearch.rerank.search_config import SearchConfig
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,8 @@ from scisearch.index.build_plan import BuildConfig
 from scisearch.index.builder import build_index
 from scisearch.index.generations import live_generation
 from scisearch.index.verification import verify_index
-from scisearch.pipeline import SearchConfig, SearchPipeline
+from scisearch.pipeline import SearchPipeline
+from scisearch.rerank.search_config import SearchConfig
 
 # Kills by random moment; the issue's own table was measured with SCISEARCH_KILLS=20.
 KILLS = int(os.environ.get("SCISEARCH_KILLS", "5"))

@@ -19,7 +19,8 @@ from scisearch.index.build_plan import BuildConfig
 from scisearch.index.builder import build_index
 from scisearch.index.errors import ConfigError, ModelError
 from scisearch.index.progress import NoProgress
-from scisearch.pipeline import MODES, Mode, SearchConfig, SearchPipeline
+from scisearch.pipeline import SearchPipeline
+from scisearch.rerank.search_config import MODES, Mode, SearchConfig
 from scisearch.retrieval.fusion import Fusion
 from scisearch.retrieval.ranking import Query, RankedList
 

@@ -14,8 +14,9 @@ from scisearch.cli import main
 from scisearch.index.build_plan import BuildConfig
 from scisearch.index.builder import build_index
 from scisearch.index.errors import ConfigError, ModelError
-from scisearch.pipeline import SearchConfig, SearchPipeline
+from scisearch.pipeline import SearchPipeline
 from scisearch.rerank.calibration import Calibration
+from scisearch.rerank.search_config import SearchConfig
 from scisearch.retrieval.ranking import Query
 
 pytestmark = pytest.mark.slow

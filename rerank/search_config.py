@@ -1,0 +1,52 @@
+"""What happens to a query: the stages that are used, and their numbers."""
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from scisearch.index.errors import ConfigError
+from scisearch.rerank.passages import LongDocuments
+from scisearch.retrieval.fusion import Fusion
+
+Mode = Literal["bm25", "dense", "hybrid", "rerank"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+BM25Engine = Literal["bm25s", "rank-bm25"]
+BM25_ENGINES: tuple[BM25Engine, ...] = get_args(BM25Engine)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchConfig:
+    """What happens to a query. `mode` None is the fullest one that index and models allow."""
+
+    mode: Mode | None = None
+    depth: int = 100  # documents from each first stage
+    rerank_depth: int = 100  # fused documents that the cross-encoder scores
+    cutoff: int = 10  # hits that come out
+    fusion: Fusion = field(default_factory=Fusion)
+    reranker: str | None = None  # hub id, folder or built-in name; None: the built-in, if any
+    rerank_weight: float | None = None  # of the cross-encoder; None: the one kept with the model
+    min_probability: float | None = None  # of relevance; less likely hits are left out
+    long_documents: LongDocuments = "cut"
+    bm25_engine: BM25Engine = "bm25s"
+    encoder: str | None = None  # where the index's bi-encoder is now; None: where it was
+    device: str | None = None  # None: CUDA, MPS or CPU, the first there is
+    offline: bool = False  # never ask a hub
+
+    def __post_init__(self) -> None:
+        """Check what does not need an index.
+
+        Raises:
+            ConfigError: a depth or cutoff below 1, a probability that is none, or an unknown mode
+                or engine.
+        """
+        for name in ("depth", "rerank_depth", "cutoff"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)}; expected at least 1")
+        if self.mode is not None and self.mode not in MODES:
+            raise ConfigError(f"mode {self.mode!r}; expected one of {', '.join(MODES)}")
+        if self.bm25_engine not in BM25_ENGINES:
+            raise ConfigError(
+                f"BM25 engine {self.bm25_engine!r}; expected one of {', '.join(BM25_ENGINES)}"
+            )
+        least = self.min_probability
+        if least is not None and not 0 <= least <= 1:  # also true for NaN
+            raise ConfigError(f"minimum probability {least}; expected a number from 0 to 1")
