@@ -50,8 +50,12 @@ def _last_lines(report: "TrainingReport") -> str:
 
 def render_judgement(judgement: "Judgement") -> str:
     """The training, and below it what else is known of the model."""
+    from scisearch.rerank.training.report import NOT_BETTER
+
     parts = [_table_of_epochs(judgement.training)]
     parts += [f"{one.title}\n{one.markdown}" for one in _sections(judgement, markdown=False)]
+    if not judgement.training.helped:
+        parts.append(f"warning: {NOT_BETTER}")
     parts += [f"note: {note}" for note in judgement.notes]
     return "\n\n".join([*parts, _last_lines(judgement.training)])
 

@@ -7,7 +7,7 @@ from scisearch.index.durable import replace_file
 from scisearch.rerank.training.lists import ListCounts
 from scisearch.rerank.training.losses import positive_weight
 from scisearch.rerank.training.recipe import Recipe
-from scisearch.rerank.training.report import TrainingReport, epoch_markdown
+from scisearch.rerank.training.report import NOT_BETTER, TrainingReport, epoch_markdown
 
 _LOSSES = {
     "bce": "BinaryCrossEntropyLoss on raw logits, pos_weight {weight:g}",
@@ -59,13 +59,15 @@ def _front_matter(report: TrainingReport) -> str:
 
 def _summary(report: TrainingReport) -> str:
     before, best = report.epochs[0], report.best
+    warning = "" if report.helped else f"\n\n**{NOT_BETTER}**"
     return (
         f"A cross-encoder that scores how well a text answers a query, trained from"
         f" {report.base} with scisearch. It gives one raw logit a pair; higher is better.\n\n"
         f"On {report.validation.lists} held-out lists nDCG@10 went from {before.ndcg:.4f} to"
         f" {best.ndcg:.4f} and MAP from {before.average_precision:.4f} to"
         f" {best.average_precision:.4f} (epoch {best.epoch} of {len(report.epochs) - 1}). These"
-        " lists chose the epoch, so they flatter it; they say nothing of other collections.\n\n"
+        f" lists chose the epoch, so they flatter it; they say nothing of other collections."
+        f"{warning}\n\n"
         f"{report.n_parameters / 1e6:.1f} million parameters; sha256 of the weights:"
         f" `{report.sha256}`"
     )
@@ -112,7 +114,7 @@ def _recipe(report: TrainingReport) -> str:
         f"only its layers {', '.join(map(str, recipe.layers))}" if recipe.layers else "",
         "a vocabulary cut to the tokens of the lists" if recipe.trim_vocabulary else "",
     ]
-    base = " with ".join([f"`{report.base}`", *filter(None, changes)])
+    base = ", ".join([f"`{report.base}`", *filter(None, changes)])
     stop = (
         f", stopped after {recipe.patience} epochs without a better {recipe.metric}"
         if recipe.patience

@@ -50,6 +50,11 @@ class TrainingReport:
         """The row of the epoch whose weights were kept."""
         return next(row for row in self.epochs if row.epoch == self.best_epoch)
 
+    @property
+    def helped(self) -> bool:
+        """Whether the kept epoch ranks the validation lists better than the base did."""
+        return self.best.ndcg > self.epochs[0].ndcg
+
     def to_json(self) -> dict[str, object]:
         """Everything, for `training.json` and `--json`."""
         values = asdict(self)
@@ -106,6 +111,10 @@ def epoch_markdown(report: TrainingReport) -> str:
     return "\n".join(lines) + "\n"
 
 
+NOT_BETTER = (
+    "The base ranked the validation lists at least as well: this training did not help. More lists,"
+    " more epochs or another learning rate may."
+)
 MEANING = (
     "Accuracy and F1 are those of the validation pairs at a probability of 0.5; nDCG@10 and MAP"
     " are means over the validation lists, ties at their worst."

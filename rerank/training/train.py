@@ -161,7 +161,9 @@ def _publish(
         model.half()
     with quiet():
         model.save_pretrained(str(staged), create_model_card=False)
+    readable = (staged / "config.json").stat().st_mode
     for path in sorted(staged.iterdir()):
+        path.chmod(readable)  # safetensors' own is for nobody but the owner
         path.replace(output / path.name)
     report = replace(report, sha256=weights_digest(output))
     write_model_settings(output, options.settings)
