@@ -206,22 +206,15 @@ def train_command(lists: tuple[Path, ...], output: Path, as_json: bool, **option
     or of pairs {"query", "text", "label"}. An interrupted training is continued by the same
     command. Exit code 1 where the model loses on a collection it is judged on.
     """
-    from scisearch.benchmarks.judged_training import train_and_judge
+    from scisearch.benchmarks.judged_training import Judging, train_and_judge
     from scisearch.console.progress import TerminalProgress
     from scisearch.console.training import card_sections, render_data, render_judgement
 
     recipe, progress = recipe_of(options), TerminalProgress()
     data = data_of(lists, options, recipe.seed, progress)
     click.echo(render_data(data), err=True)
-    judgement = train_and_judge(
-        data,
-        output,
-        recipe,
-        run_options(options, progress),
-        collections=options["judge"],
-        encoder=options["encoder"],
-        describe=card_sections,
-    )
+    judging = Judging(options["judge"], options["dev"], options["encoder"], card_sections)
+    judgement = train_and_judge(data, output, recipe, run_options(options, progress), judging)
     show(judgement.to_json() if as_json else judgement, render_judgement, as_json=as_json)
     if not judgement.passed:
         raise SystemExit(1)

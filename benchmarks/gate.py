@@ -115,7 +115,7 @@ def gate(
             " different names"
         )
     with TemporaryDirectory(prefix="scisearch-gate-") as temporary:
-        places = _Indexes(indexes or Path(temporary), progress or NoProgress())
+        places = CollectionIndexes(indexes or Path(temporary), progress or NoProgress())
         systems = [
             system if callable(system) else places.system(system) for system in (before, after)
         ]
@@ -149,29 +149,35 @@ def _corrected(results: Sequence[GateResult]) -> tuple[GateResult, ...]:
     )
 
 
-class _Indexes:
+class CollectionIndexes:
     """An index for each collection, built once, and used by every configuration."""
 
     def __init__(self, folder: Path, progress: Progress) -> None:
+        """Build below `folder`, or find there what was built before."""
         self._folder = folder
-        self._progress = progress
+        self.progress = progress
 
     def system(self, config: SearchConfig) -> System:
         """What makes the run of a collection with this configuration."""
 
         def searched(collection: Collection) -> Run:
-            pipeline = SearchPipeline.open(self._index(collection, config), config)
+            pipeline = SearchPipeline.open(self.index(collection, config), config)
             queries, found = collection.queries, {}
-            with stage_of(self._progress, collection.name, len(queries), unit="topics"):
+            with stage_of(self.progress, collection.name, len(queries), unit="topics"):
                 for start in range(0, len(queries), _BATCH):
                     for ranked in pipeline.run(queries[start : start + _BATCH]):
                         found[ranked.query_id] = ranked
-                        self._progress.advance(1)
+                        self.progress.advance(1)
             return found
 
         return searched
 
-    def _index(self, collection: Collection, config: SearchConfig) -> Path:
+    def index(self, collection: Collection, config: SearchConfig) -> Path:
+        """The collection's index folder, with vectors unless the mode is bm25.
+
+        Raises:
+            ScisearchError: it cannot be built.
+        """
         path = self._folder / collection.corpus.resolve().parent.name
         if not self._is_of(path, collection.corpus, dense=config.mode != "bm25"):
             # Collections hold empty documents (two of Cranfield's): nothing can find those.
@@ -180,7 +186,7 @@ class _Indexes:
                 build = replace(build, encoder=None)
             elif config.encoder is not None:
                 build = replace(build, encoder=config.encoder)
-            build_index(collection.corpus, path, build, progress=self._progress)
+            build_index(collection.corpus, path, build, progress=self.progress)
         return path
 
     def _is_of(self, path: Path, corpus: Path, *, dense: bool) -> bool:

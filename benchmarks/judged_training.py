@@ -8,9 +8,15 @@ from tempfile import TemporaryDirectory
 
 from scisearch.benchmarks.collection import Collection, judged_texts, read_collections
 from scisearch.benchmarks.contrast import ContrastReport, contrast, cross_encoder_scorer
-from scisearch.benchmarks.gate import GateReport, gate
+from scisearch.benchmarks.gate import CollectionIndexes, GateReport, gate
+from scisearch.benchmarks.interpolation_choice import (
+    InterpolationChoice,
+    choose_interpolation,
+    score_candidates,
+)
 from scisearch.index.durable import replace_file
 from scisearch.index.errors import TrainingError
+from scisearch.rerank.model_settings import read_model_settings, write_model_settings
 from scisearch.rerank.reliability import plot_reliability
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.rerank.training.base_model import find_base
@@ -43,6 +49,7 @@ class Judgement:
     training: TrainingReport
     leaks: LeakReport | None
     calibration: CalibrationReport | None
+    interpolation: InterpolationChoice | None
     contrast: Mapping[str, ContrastReport] = field(default_factory=dict)
     gates: Mapping[str, GateReport] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -58,6 +65,7 @@ class Judgement:
             "training": self.training.to_json(),
             "leaks": None if self.leaks is None else self.leaks.to_json(),
             "calibration": None if self.calibration is None else self.calibration.to_json(),
+            "interpolation": None if self.interpolation is None else self.interpolation.to_json(),
             "contrast": {name: one.to_json() for name, one in self.contrast.items()},
             "gates": {name: one.to_json() for name, one in self.gates.items()},
             "passed": self.passed,
@@ -68,15 +76,22 @@ class Judgement:
 Describe = Callable[[Judgement], Sequence[CardSection]]
 
 
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What a training is judged with, besides its validation lists."""
+
+    collections: tuple[Path, ...] = ()  # folders of test collections that it must not lose on
+    dev: tuple[Path, ...] = ()  # folders of those that the weight of the model is chosen on
+    encoder: str | None = None  # of the collections' indexes; None: the default one
+    describe: Describe = lambda _judgement: ()  # makes the card's sections of the outcome
+
+
 def train_and_judge(
     data: TrainingData,
     output: Path,
     recipe: Recipe,
     options: TrainOptions,
-    *,
-    collections: Sequence[Path] = (),
-    encoder: str | None = None,
-    describe: Describe = lambda _judgement: (),
+    judging: Judging,
 ) -> Judgement:
     """Train without what leaks, calibrate, measure, and complete the model's card.
 
@@ -85,27 +100,29 @@ def train_and_judge(
         output: the model's folder.
         recipe: what the training does.
         options: how it is run.
-        collections: folders of test collections that the model is to be judged on.
-        encoder: the bi-encoder of the collections' indexes; None: the default one.
-        describe: makes the card's sections of the outcome.
+        judging: what it is judged with.
 
     Raises:
         TrainingError: as `train`; or nothing is left to train on without the leaks.
         ScisearchError: a collection cannot be read, indexed or searched.
     """
-    judged = [one for folder in collections for one in read_collections(folder)]
-    leaks, data = _without_leaks(data, judged)
+    judged, dev = _read(judging.collections), _read(judging.dev)
+    known = {one.name: one for one in (*judged, *dev)}
+    leaks, data = _without_leaks(data, list(known.values()))
     training = train(data, output, recipe, options)
     calibration, notes = _calibrated(data, output, options)
-    judgement = Judgement(
-        training,
-        leaks,
-        calibration,
-        _contrast(output, recipe, options),
-        _gates(judged, recipe, options, output=output, encoder=encoder),
-        notes,
-    )
-    write_card(training, describe(judgement))
+    with TemporaryDirectory(prefix="scisearch-judged-") as folder:
+        systems = _Systems(output, recipe, options, judging.encoder, Path(folder))
+        judgement = Judgement(
+            training=training,
+            leaks=leaks,
+            calibration=calibration,
+            interpolation=_interpolated(systems, dev),
+            contrast=_contrast(output, recipe, options),
+            gates=_gates(systems, judged),
+            notes=notes,
+        )
+    write_card(training, judging.describe(judgement))
     text = json.dumps(judgement.to_json(), indent=2, ensure_ascii=False)
     replace_file(output / JUDGEMENT_FILE, text.encode())
     return judgement
@@ -165,27 +182,58 @@ def _contrast(output: Path, recipe: Recipe, options: TrainOptions) -> dict[str, 
     }
 
 
-def _gates(
-    judged: Sequence[Collection],
-    recipe: Recipe,
-    options: TrainOptions,
-    *,
-    output: Path,
-    encoder: str | None,
-) -> dict[str, GateReport]:
-    """The model against the list it reorders, and against the base where that can score."""
+@dataclass(frozen=True, slots=True)
+class _Systems:
+    """What is compared: the model, the list it reorders, and the base where that can score."""
+
+    output: Path
+    recipe: Recipe
+    options: TrainOptions
+    encoder: str | None
+    indexes: Path
+
+    def hybrid(self) -> SearchConfig:
+        return SearchConfig(
+            mode="hybrid",
+            encoder=self.encoder,
+            device=self.options.device,
+            offline=self.options.offline,
+        )
+
+    def trained(self) -> SearchConfig:
+        return replace(self.hybrid(), mode="rerank", reranker=str(self.output))
+
+    def befores(self) -> dict[str, SearchConfig]:
+        found = {HYBRID: self.hybrid()}
+        if not self.recipe.new_head:
+            base = find_base(self.recipe, offline=self.options.offline)
+            found[BASE] = replace(self.trained(), reranker=str(base.folder))
+        return found
+
+
+def _interpolated(systems: _Systems, dev: Sequence[Collection]) -> InterpolationChoice | None:
+    """The weight that the dev collections are ranked best with, kept with the model."""
+    if not dev:
+        return None
+    config = systems.trained()
+    config = replace(config, cutoff=config.rerank_depth)
+    indexes = CollectionIndexes(systems.indexes, systems.options.progress)
+    choice = choose_interpolation([(one, score_candidates(one, config, indexes)) for one in dev])
+    settings = read_model_settings(systems.output)
+    write_model_settings(systems.output, replace(settings, interpolation=choice.chosen))
+    return choice
+
+
+def _gates(systems: _Systems, judged: Sequence[Collection]) -> dict[str, GateReport]:
+    """The verdicts by what the model is compared with."""
     if not judged:
         return {}
-    hybrid = SearchConfig(
-        mode="hybrid", encoder=encoder, device=options.device, offline=options.offline
-    )
-    after = replace(hybrid, mode="rerank", reranker=str(output))
-    befores = {HYBRID: hybrid}
-    if not recipe.new_head:
-        base = find_base(recipe, offline=options.offline)
-        befores[BASE] = replace(after, reranker=str(base.folder))
-    with TemporaryDirectory(prefix="scisearch-gate-") as folder:
-        return {
-            name: gate(before, after, judged, indexes=Path(folder), progress=options.progress)
-            for name, before in befores.items()
-        }
+    after, progress = systems.trained(), systems.options.progress
+    return {
+        name: gate(before, after, judged, indexes=systems.indexes, progress=progress)
+        for name, before in systems.befores().items()
+    }
+
+
+def _read(folders: Sequence[Path]) -> list[Collection]:
+    return [one for folder in folders for one in read_collections(folder)]

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from scisearch.console.contrast import render_contrast
 from scisearch.console.gate import render_gate
 from scisearch.console.tables import Table
+from scisearch.rerank.interpolation import Interpolation
 
 if TYPE_CHECKING:
+    from scisearch.benchmarks.interpolation_choice import InterpolationChoice
     from scisearch.benchmarks.judged_training import Judgement
     from scisearch.rerank.training.card import CardSection
     from scisearch.rerank.training.data import TrainingData
@@ -81,6 +83,9 @@ def _sections(judgement: "Judgement", *, markdown: bool) -> "list[CardSection]":
         told = render_leaks(judgement.leaks)
         told = f"```\n{told}\n```" if markdown else told
         found.append(CardSection("Overlap with these collections, removed before training", told))
+    if judgement.interpolation is not None:
+        text = render_interpolation(judgement.interpolation, markdown=markdown)
+        found.append(CardSection("Weight against the first stages", text))
     if judgement.calibration is not None:
         text = calibration_markdown(judgement.calibration)
         if markdown:
@@ -90,3 +95,24 @@ def _sections(judgement: "Judgement", *, markdown: bool) -> "list[CardSection]":
         text = render_contrast(judgement.contrast, markdown=markdown)
         found.append(CardSection("Contrast suite: keyword bias", text))
     return found
+
+
+def render_interpolation(choice: "InterpolationChoice", *, markdown: bool = False) -> str:
+    """Mean nDCG@10 by weight, and what was chosen."""
+    from scisearch.rerank.interpolation import NORMALISATIONS
+
+    weights = sorted({one.weight for one in choice.means})
+    rows = [
+        [
+            f"{weight:.2f}",
+            *(f"{choice.means[Interpolation(weight, name)]:.4f}" for name in NORMALISATIONS),
+        ]
+        for weight in weights
+    ]
+    table = Table(["weight", *NORMALISATIONS], rows)
+    names = ", ".join(f"{name} ({n} queries)" for name, n in choice.collections.items())
+    return (
+        f"{table.markdown() if markdown else table.plain()}\n\n"
+        f"Mean nDCG@10 over {names}. Kept: {choice.chosen.weight:g} with"
+        f" {choice.chosen.normalisation}; the fused list alone has {choice.unused:.4f}."
+    )

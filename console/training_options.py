@@ -152,6 +152,13 @@ train_options = options_of(
         help="The weight against the first stages that is kept with the model.",
     ),
     click.option(
+        "--dev",
+        type=_FILE,
+        multiple=True,
+        metavar="COLLECTION",
+        help="A folder of test collections that this weight is chosen on instead.",
+    ),
+    click.option(
         "--restart", is_flag=True, help="Throw away what an earlier training left in the folder."
     ),
     model_options,

@@ -109,6 +109,7 @@ def test_a_judged_training_leaves_out_what_leaks_and_tells_the_verdict(
     call = ["train", str(lists), "-o", str(tmp_path / "m"), "--base", str(tiny_cross_encoder)]
     call += ["--epochs", "1", "--max-length", "32", "--device", "cpu", "--json"]
     call += ["--judge", str(folder.parent), "--encoder", str(tiny_encoder)]
+    call += ["--dev", str(folder)]
     done = CliRunner().invoke(main, call, catch_exceptions=False)
     judgement = json.loads(done.stdout)
     assert done.exit_code == (0 if judgement["passed"] else 1)
@@ -117,6 +118,9 @@ def test_a_judged_training_leaves_out_what_leaks_and_tells_the_verdict(
         judgement["training"]["train"]["lists"] + judgement["training"]["validation"]["lists"] == 23
     )
     assert list(judgement["gates"]) == ["hybrid, not reranked", "base"]
+    kept = json.loads((tmp_path / "m" / "scisearch.json").read_text())["interpolation"]
+    assert judgement["interpolation"]["chosen"] == kept
+    assert judgement["interpolation"]["collections"] == {"near": 2}
     card = (tmp_path / "m" / "README.md").read_text()
     assert "overlap with near: 1 texts; 1 lists and 0 texts of others removed" in card
     assert "## On collections that it did not learn from, against: base" in card

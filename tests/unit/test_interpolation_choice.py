@@ -1,0 +1,52 @@
+"""The weight of a cross-encoder, chosen on scored candidates."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scisearch.benchmarks.collection import Collection
+from scisearch.benchmarks.interpolation_choice import GRID, Candidates, choose_interpolation
+from scisearch.index.errors import ConfigError
+from scisearch.rerank.interpolation import Interpolation
+from scisearch.retrieval.ranking import Query
+
+
+def collection(name: str, relevant: str) -> Collection:
+    return Collection(name, Path("none"), (Query("q", "text"),), {"q": {relevant: 1}})
+
+
+def candidates(fused: list[float], logits: list[float]) -> list[Candidates]:
+    ids = ("a", "b", "c", "d")[: len(fused)]
+    return [Candidates("q", ids, np.array(fused, np.float32), np.array(logits, np.float32))]
+
+
+def test_a_right_cross_encoder_gets_the_least_weight_that_suffices() -> None:
+    # c is relevant; fused 0.4 of 1 behind, the cross-encoder puts it 1 ahead
+    one = candidates([1.0, 0.9, 0.6, 0.0], [0.0, 1.0, 5.0, 0.0])
+    choice = choose_interpolation([(collection("one", "c"), one)])
+    assert choice.means[choice.chosen] == 1.0
+    assert choice.unused == 0.5
+    lower = [w for w in GRID if w.weight < choice.chosen.weight]
+    assert all(choice.means[setting] < 1.0 for setting in lower)
+    assert choice.collections == {"one": 1}
+
+
+def test_a_wrong_cross_encoder_gets_none() -> None:
+    one = candidates([1.0, 0.5, 0.2], [-9.0, 3.0, 8.0])
+    choice = choose_interpolation([(collection("one", "a"), one)])
+    assert choice.chosen == Interpolation(0.0)
+
+
+def test_every_collection_weighs_the_same() -> None:
+    right = collection("r", "b"), candidates([1.0, 0.0], [0.0, 9.0])
+    wrong = collection("w", "a"), candidates([1.0, 0.0], [0.0, 9.0])
+    choice = choose_interpolation([right, wrong])
+    half = pytest.approx((1 + 1 / np.log2(3)) / 2)
+    assert all(mean == half for mean in choice.means.values())
+    assert choice.chosen.weight == 0.0
+
+
+def test_no_collection_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="found no dev collection, expected at least one"):
+        choose_interpolation([])
