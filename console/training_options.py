@@ -2,14 +2,14 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scisearch.console.options import model_options, options_of
+from scisearch.console.options import F, model_options, options_of
 from scisearch.rerank.training.recipe import LOSSES, METRICS, PRESETS, Recipe
 
 if TYPE_CHECKING:
@@ -101,6 +101,17 @@ _data_options = options_of(
         " the model is compared on them after the training.",
     ),
 )
+
+
+def _changes(option: str, **attributes: Any) -> Callable[[F], F]:
+    """An option that changes one thing of the recipe; its help shows what the preset has."""
+    name = option.removeprefix("--").partition("/")[0].replace("-", "_")
+    value = getattr(PRESETS["scidocs"], name)
+    if not isinstance(value, bool) and value is not None:
+        attributes["help"] = f"{attributes.get('help', '')}  [scidocs: {value}]".strip()
+    return click.option(option, **attributes)
+
+
 _recipe_options = options_of(
     click.option(
         "--preset",
@@ -109,37 +120,35 @@ _recipe_options = options_of(
         show_default=True,
         help="The recipe; each option below changes one thing of it.",
     ),
-    click.option("--base", help="Hub id, folder or built-in name of the model to start from."),
-    click.option(
-        "--new-head/--own-head", default=None, help="Put an untrained output on the base."
-    ),
-    click.option("--layers", type=_Layers(), help="Keep only these layers of the base: 0,2,5."),
-    click.option(
+    _changes("--base", help="Hub id, folder or built-in name of the model to start from."),
+    _changes("--new-head/--own-head", default=None, help="Put an untrained output on the base."),
+    _changes("--layers", type=_Layers(), help="Keep only these layers of the base: 0,2,5."),
+    _changes(
         "--trim-vocabulary/--whole-vocabulary",
         default=None,
         help="Keep only the tokens that the lists have.",
     ),
-    click.option("--loss", type=click.Choice(LOSSES)),
-    click.option(
+    _changes("--loss", type=click.Choice(LOSSES)),
+    _changes(
         "--pos-weight",
         type=_PosWeight(),
         help="Weight of relevant pairs in bce; auto: negatives per positive.",
     ),
-    click.option("--list-size", type=int, help="Texts of a query in a step, but for bce."),
-    click.option("--teacher", help="The cross-encoder that margin-mse learns from."),
-    click.option("--learning-rate", type=float),
-    click.option("--warmup", type=float, help="Share of the steps."),
-    click.option("--weight-decay", type=float),
-    click.option("--batch-size", type=int, help="Pairs in a step; queries but for bce."),
-    click.option("--epochs", type=int, help="At most."),
-    click.option("--patience", type=int, help="Epochs without a better metric; 0: never stop."),
-    click.option("--metric", type=click.Choice(METRICS), help="What the best epoch is best at."),
-    click.option("--max-length", type=int, help="Tokens of a pair."),
-    click.option("--seed", type=int),
-    click.option(
+    _changes("--list-size", type=int, help="Texts of a query in a step, but for bce."),
+    _changes("--teacher", help="The cross-encoder that margin-mse learns from."),
+    _changes("--learning-rate", type=float),
+    _changes("--warmup", type=float, help="Share of the steps."),
+    _changes("--weight-decay", type=float),
+    _changes("--batch-size", type=int, help="Pairs in a step; queries but for bce."),
+    _changes("--epochs", type=int, help="At most."),
+    _changes("--patience", type=int, help="Epochs without a better metric; 0: never stop."),
+    _changes("--metric", type=click.Choice(METRICS), help="What the best epoch is best at."),
+    _changes("--max-length", type=int, help="Tokens of a pair."),
+    _changes("--seed", type=int),
+    _changes(
         "--checkpoint-steps", type=int, help="Checkpoints within an epoch, every so many steps."
     ),
-    click.option("--half/--full", default=None, help="Save the weights in fp16."),
+    _changes("--half/--full", default=None, help="Save the weights in fp16."),
 )
 train_options = options_of(
     _data_options,

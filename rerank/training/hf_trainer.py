@@ -4,6 +4,7 @@ Imports torch and sentence-transformers at the top, since its classes derive fro
 this module inside functions only.
 """
 
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from scisearch.index.progress import Progress
 from scisearch.rerank.training.lists import RerankingList, flatten
 from scisearch.rerank.training.ranking_measures import measure_lists
 
+_STATE_FILE = "trainer_state.json"
 _WINDOW_BATCHES = 50  # batches are of like length within so many; across them the order is random
 
 
@@ -191,6 +193,20 @@ class ScienceTrainer(CrossEncoderTrainer):
         """Where the checkpoints are."""
         return Path(str(self.args.output_dir))
 
+    def had_stopped(self, checkpoint: Path) -> bool:
+        """Whether the training was over, for want of a better epoch, when this was written."""
+        stopper = _kept_callback(checkpoint, "EarlyStoppingCallback")
+        waited = stopper.get("attributes", {}).get("early_stopping_patience_counter", 0)
+        patience = stopper.get("args", {}).get("early_stopping_patience")
+        return patience is not None and bool(waited >= patience)
+
+    def take_over(self, checkpoint: Path) -> None:
+        """Be as after the training that wrote this last checkpoint: its table, its best weights."""
+        self.state = TrainerState.load_from_json(str(checkpoint / _STATE_FILE))
+        kept = _kept_callback(checkpoint, EpochLosses.__name__)
+        self.losses.means = list(kept["args"]["means"])
+        self._load_best_model()
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
         """Write the model without the library's card."""
         folder = output_dir or str(self.args.output_dir)
@@ -234,16 +250,21 @@ def score_pairs(
 
 def whole_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints that were written to their end, oldest first."""
-    import json
-
     found: dict[int, Path] = {}
     for path in folder.glob("checkpoint-*"):
-        try:  # trainer_state.json is written last
-            json.loads((path / "trainer_state.json").read_bytes())
+        try:  # this file is written last
+            json.loads((path / _STATE_FILE).read_bytes())
             found[int(path.name.rpartition("-")[2])] = path
         except (OSError, ValueError):
             continue
     return [found[step] for step in sorted(found)]
+
+
+def _kept_callback(checkpoint: Path, name: str) -> dict[str, Any]:
+    """What a checkpoint keeps of a callback."""
+    state = json.loads((checkpoint / _STATE_FILE).read_bytes())
+    found: dict[str, Any] = state.get("stateful_callbacks", {}).get(name, {})
+    return found
 
 
 def _kept(folder: Path) -> str:

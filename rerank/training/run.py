@@ -61,7 +61,10 @@ def run_training(data: TrainingData, recipe: Recipe, place: Place) -> Outcome:
         before = _before(trainer, place.work)
         set_seed(recipe.seed)
         try:
-            trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+            if checkpoints and trainer.had_stopped(checkpoints[-1]):
+                trainer.take_over(checkpoints[-1])
+            else:
+                trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
         except torch.cuda.OutOfMemoryError as error:
             raise TrainingError(
                 f"no memory on {trainer.args.device} for a step of batch size {recipe.batch_size};"

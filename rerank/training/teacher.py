@@ -7,6 +7,7 @@ import numpy as np
 
 from scisearch.index.models import resolve_model
 from scisearch.index.progress import Progress, stage_of
+from scisearch.rerank.pair_model import read_pair_model
 from scisearch.rerank.training.examples import TeacherScores
 from scisearch.rerank.training.lists import RerankingList, flatten
 
@@ -21,7 +22,6 @@ def teacher_scores(
     progress: Progress,
     device: str,
     offline: bool = False,
-    max_length: int = 512,
 ) -> TeacherScores:
     """The teacher's raw logit of every pair; read from the file `kept` if it was written before.
 
@@ -39,7 +39,10 @@ def teacher_scores(
     model = resolve_model(name, offline=offline, kind="cross-encoder")
     with quiet():
         teacher = CrossEncoder(
-            str(model.folder), device=device, max_length=max_length, local_files_only=True
+            str(model.folder),
+            device=device,
+            max_length=read_pair_model(model).max_length,
+            local_files_only=True,
         )
     scores: list[float] = []
     with stage_of(progress, "teacher", len(pairs), unit="pairs"):

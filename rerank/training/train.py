@@ -19,6 +19,7 @@ from scisearch.index.models import ResolvedModel
 from scisearch.index.progress import NoProgress, Progress
 from scisearch.index.weights import weights_digest
 from scisearch.rerank.model_settings import ModelSettings, write_model_settings
+from scisearch.rerank.pair_model import read_pair_model
 from scisearch.rerank.training.base_model import find_base, prepare_base
 from scisearch.rerank.training.card import CardSection, write_card
 from scisearch.rerank.training.curves import draw_curves
@@ -73,6 +74,8 @@ def train(
             shutil.rmtree(work / "part", ignore_errors=True)
             prepare_base(base, recipe, work / "part", data.texts())
             (work / "part").rename(work / "base")
+        longest = read_pair_model(work / "base").max_length
+        recipe = replace(recipe, max_length=min(recipe.max_length, longest))
         device = options.device or choose_device()
         outcome = run_training(data, recipe, Place(work, device, options.progress, options.offline))
         seconds = time.monotonic() - begun

@@ -222,6 +222,34 @@ def test_a_killed_training_continues_to_the_same_weights_and_table(
     assert continued.epochs == whole.epochs
 
 
+def test_one_that_had_stopped_early_is_not_trained_on(
+    tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    recipe = tiny(tiny_cross_encoder, epochs=9, patience=1, learning_rate=1e-7)
+    whole = train(toy_data(), tmp_path / "whole", recipe, ON_CPU)
+    assert whole.stopped_early
+
+    class Full(NoProgress):
+        def finish(self) -> None:
+            raise OSError(28, "No space left on device")  # after the run, before the model
+
+    with pytest.raises(TrainingError, match=r"No space left on device.*again to continue"):
+        train(toy_data(), tmp_path / "again", recipe, replace(ON_CPU, progress=Full()))
+    steps: list[int] = []
+    watched = replace(ON_CPU, progress=Counting(steps))
+    again = train(toy_data(), tmp_path / "again", recipe, watched)
+    assert not steps
+    assert (again.sha256, again.epochs) == (whole.sha256, whole.epochs)
+
+
+def test_a_limit_beyond_the_base_is_the_base_s(tiny_cross_encoder: Path, tmp_path: Path) -> None:
+    recipe = tiny(tiny_cross_encoder, max_length=512, epochs=1)
+    data = toy_data()
+    long = RerankingList("mice", ("mice " * 200,), ("cells " * 200,))
+    report = train(replace(data, train=[*data.train, long]), tmp_path / "m", recipe, ON_CPU)
+    assert report.recipe.max_length == 64
+
+
 class Counting(NoProgress):
     def __init__(self, steps: list[int]) -> None:
         self._steps = steps
