@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
+
 from scisearch.index.durable import replace_file
 from scisearch.index.encoder import choose_device
 from scisearch.index.errors import ConfigError, TrainingError
@@ -81,10 +83,11 @@ def train(
         seconds = time.monotonic() - begun
         report = _report(outcome, data, recipe, base=base, output=output, seconds=seconds)
         return _publish(outcome.model, replace(report, command=options.command), options)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise TrainingError(
-            f"{output}: cannot be written ({error.strerror or error}); make room and give the same"
-            " command again to continue"
+            f"{output}: cannot be written ({reason}); make room and give the same command again to"
+            " continue"
         ) from error
 
 

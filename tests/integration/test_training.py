@@ -316,6 +316,30 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
     assert list((tmp_path / "m" / "work" / "checkpoints").glob("checkpoint-*/model.safetensors"))
 
 
+@pytest.mark.parametrize(
+    ("room", "message"),
+    [
+        (100_000, r"m: cannot be written \(.*File too large.*\); make room and give the same"),
+        (150_000, r"checkpoint-9: cannot be written .*there is no checkpoint yet; make room"),
+    ],
+)
+def test_a_full_disk_is_one_line_and_the_training_goes_on_when_there_is_room(
+    room: int, message: str, tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    resource = pytest.importorskip("resource")  # not on Windows
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    recipe = tiny(tiny_cross_encoder, epochs=1)
+    # the weights have 105 kB, the optimizer's state twice that
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(TrainingError, match=message):
+            train(toy_data(), tmp_path / "m", recipe, ON_CPU)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list((tmp_path / "m" / "work").glob("checkpoints/checkpoint-*"))
+    train(toy_data(), tmp_path / "m", recipe, ON_CPU)
+
+
 def test_a_checkpoint_that_cannot_be_written_keeps_the_one_before(
     tiny_cross_encoder: Path, tmp_path: Path
 ) -> None:
