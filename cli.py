@@ -1,11 +1,13 @@
 """The `search` command: what may I type? Options in, one call, print."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from scisearch.console.benchmark_options import benchmark_options
 from scisearch.console.options import (
     build_config,
     index_option,
@@ -190,6 +192,25 @@ def evaluate(
         show_json(comparison.to_json(per_query=per_query))
     else:
         click.echo(render_comparison(comparison, per_query=per_query))
+
+
+@main.command("benchmark")
+@click.argument("collection", required=False)
+@benchmark_options
+@json_option
+def benchmark_command(
+    collection: str | None, card: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Measure quality and latency on COLLECTION, and say which stage to fix.
+
+    COLLECTION is a folder with corpus, queries and qrels (also BEIR), or `demo`, the default. An
+    interrupted benchmark is continued by the same command.
+    """
+    from scisearch.console.benchmark_run import run_benchmark, verify_benchmark
+
+    run = run_benchmark if card is None else partial(verify_benchmark, card)
+    if not run(collection, options, as_json=as_json):
+        raise SystemExit(1)
 
 
 @main.command("train")

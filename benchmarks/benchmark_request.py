@@ -1,0 +1,79 @@
+"""What a benchmark is asked for, by options or by the card of an earlier one."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scisearch.benchmarks.card import Card
+from scisearch.benchmarks.collection import Collection, read_collection
+from scisearch.benchmarks.demo import write_demo
+from scisearch.index.errors import ConfigError
+from scisearch.rerank.search_config import Mode, SearchConfig
+from scisearch.retrieval.fusion import Fusion
+
+DEMO = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRequest:
+    """What is measured, and where the card goes."""
+
+    out: Path
+    collection: str = DEMO  # a folder, or `demo`
+    split: str | None = None
+    systems: tuple[Mode, ...] | None = None  # None: all that index and models allow
+    index: Path | None = None  # None: OUT/index, built where there is none
+    search: SearchConfig = field(default_factory=SearchConfig)  # its mode is not used
+    latency_queries: int = 200
+    cold_starts: bool = True
+    command: tuple[str, ...] = ()  # as it was typed
+
+    def to_json(self) -> dict[str, Any]:
+        """What decides the quality, as JSON values; `request_of` reads it."""
+        return {
+            "collection": self.collection,
+            "split": self.split,
+            "systems": self.systems and list(self.systems),
+            "search": asdict(self.search),
+            "latency_queries": self.latency_queries,
+        }
+
+
+def request_of(card: Card, out: Path) -> BenchmarkRequest:
+    """The request that a card was made by, for another folder.
+
+    Raises:
+        ConfigError: the card has settings that this version does not know.
+    """
+    asked = card["request"]
+    try:
+        search = SearchConfig(**{**asked["search"], "fusion": Fusion(**asked["search"]["fusion"])})
+    except TypeError as error:
+        raise ConfigError(f"card: {error}; it is of another version of scisearch") from error
+    return BenchmarkRequest(
+        out=out,
+        collection=asked["collection"],
+        split=asked["split"],
+        systems=tuple(card["systems"]),
+        search=search,
+        latency_queries=asked["latency_queries"],
+    )
+
+
+def benchmark_collection(request: BenchmarkRequest) -> Collection:
+    """The demo collection, written into OUT/demo, or the one in a folder.
+
+    Raises:
+        ConfigError: there is no such folder, or a part of the collection is missing.
+        RankingError: a file is malformed.
+    """
+    if request.collection == DEMO:
+        write_demo(request.out / DEMO)
+        return read_collection(request.out / DEMO, split=request.split)
+    folder = Path(request.collection)
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{folder}: no such folder, expected one with corpus.parquet, queries.jsonl and"
+            f" qrels.tsv, or the word {DEMO}"
+        )
+    return read_collection(folder, split=request.split)

@@ -1,0 +1,133 @@
+"""Where a benchmark ran: versions, hardware, memory; and what a fresh command costs there."""
+
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from scisearch.index.errors import ConfigError
+from scisearch.index.manifest import library_versions
+
+_MORE_LIBRARIES = ("ir-measures", "scipy", "tokenizers", "transformers", "onnxruntime")
+_SHOWN_ERROR = 200
+_LOOK_SECONDS = 0.02
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that take part."""
+    found = {"python": platform.python_version(), **library_versions()}
+    for name in _MORE_LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, object]:
+    """Processor, cores, memory in bytes, threads allowed, accelerator and system."""
+    return {
+        "system": platform.platform(terse=True),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "memory_bytes": _memory(),
+        "accelerator": _accelerator(),
+    }
+
+
+def peak_rss_bytes() -> int | None:
+    """The largest resident memory of this process so far; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return _maxrss_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def peak_vram_bytes() -> int | None:
+    """The most accelerator memory torch held so far; None without CUDA."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return int(torch.cuda.max_memory_allocated())
+
+
+def cold_start(arguments: Sequence[str]) -> dict[str, object]:
+    """Wall time in seconds and peak memory of one fresh `search` command, from start to end.
+
+    The files it reads are in the system's cache or not, as they happen to be.
+
+    Raises:
+        ConfigError: the command failed.
+    """
+    # -P: a folder named `index` where the user stands must not be taken for ours
+    command = [sys.executable, "-P", "-m", "scisearch.cli", *arguments]
+    begin = time.perf_counter()
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        peaks: list[int] = []
+        watcher = threading.Thread(target=_watch_memory, args=(process.pid, peaks), daemon=True)
+        watcher.start()
+        _, message = process.communicate()
+    seconds = time.perf_counter() - begin
+    watcher.join()
+    if process.returncode:
+        last = " ".join(message.decode(errors="replace").split())[-_SHOWN_ERROR:]
+        raise ConfigError(
+            f"cold start: search {arguments[0]} ended with code {process.returncode}: {last}"
+        )
+    return {"seconds": seconds, "peak_rss_bytes": max(peaks, default=None)}
+
+
+def _watch_memory(pid: int, peaks: list[int]) -> None:
+    """Note the peak of a process every few milliseconds until it is gone.
+
+    Not wait4's maximum: that of a started process begins with the memory of its parent.
+    """
+    while True:
+        try:
+            lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return
+        found = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+        if not found:  # ended, and not yet waited for
+            return
+        peaks.append(found[0] * 1024)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _maxrss_bytes(value: int) -> int:
+    """Linux counts kilobytes here, macOS bytes."""
+    return value if sys.platform == "darwin" else value * 1024
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _accelerator() -> str | None:
+    """What torch would use; None where no system needed torch."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return str(torch.cuda.get_device_name(0))

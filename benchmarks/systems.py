@@ -1,0 +1,154 @@
+"""The systems that a benchmark compares: one index, and a pipeline for each mode of search."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from scisearch.benchmarks.collection import Collection
+from scisearch.benchmarks.findings import examples
+from scisearch.benchmarks.id_mismatch import likely_cause
+from scisearch.index.build_plan import BuildConfig
+from scisearch.index.builder import build_index
+from scisearch.index.corpus import open_corpus
+from scisearch.index.errors import ConfigError, RankingError
+from scisearch.index.generations import CURRENT_NAME
+from scisearch.index.models import DEFAULT_BI_ENCODER, resolve_model
+from scisearch.index.opened import OpenIndex, open_index
+from scisearch.index.progress import NoProgress, Progress
+from scisearch.pipeline import SearchPipeline
+from scisearch.rerank.search_config import MODES, Mode, SearchConfig
+from scisearch.rerank.stage import has_reranker
+
+_COMPARED_IDS = 1000
+
+
+def parse_systems(names: str) -> tuple[Mode, ...]:
+    """The modes named in "bm25,hybrid", in the order of the stages.
+
+    Raises:
+        ConfigError: a name that is no mode, or none at all.
+    """
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in wanted if name not in MODES]
+    if unknown or not wanted:
+        found = ", ".join(unknown) or "none"
+        raise ConfigError(f"systems: found {found}, expected some of {','.join(MODES)}")
+    return tuple(mode for mode in MODES if mode in wanted)
+
+
+def index_of(
+    collection: Collection,
+    path: Path,
+    config: SearchConfig,
+    *,
+    own: bool,
+    dense: bool,
+    progress: Progress | None = None,
+) -> OpenIndex:
+    """The collection's index at `path`, built if there is none.
+
+    Args:
+        collection: whose corpus it must be of.
+        path: the index folder.
+        config: names encoder and device of a build.
+        own: the benchmark made it, and may build it again; else it is only read.
+        dense: whether a build has vectors.
+        progress: told how far a build is.
+
+    Raises:
+        ConfigError: there is somebody's index of another corpus.
+        ScisearchError: it cannot be built or opened.
+    """
+    digest = open_corpus(collection.corpus).digest()
+    if (path / CURRENT_NAME).exists():
+        index = open_index(path)
+        right = index.manifest.corpus.get("sha256") == digest
+        if right and (not own or not dense or _has_vectors_of(index, config)):
+            return index
+        if not own:
+            raise ConfigError(
+                f"{path}: is an index of another corpus than {collection.corpus}; name another"
+                " --index, or leave it out and one is built"
+            )
+    # Collections hold empty documents (two of Cranfield's): nothing can find those.
+    build = BuildConfig(device=config.device, offline=config.offline, skip_bad_rows=True)
+    build = replace(build, encoder=(config.encoder or build.encoder) if dense else None)
+    build_index(collection.corpus, path, build, progress=progress or NoProgress())
+    return open_index(path)
+
+
+def open_systems(
+    index: OpenIndex, config: SearchConfig, names: Sequence[Mode] | None
+) -> dict[Mode, SearchPipeline]:
+    """A pipeline for each system, over one open index.
+
+    Args:
+        index: what they search.
+        config: their numbers; the mode is set here.
+        names: which ones; None: all that index and models allow.
+
+    Raises:
+        ConfigError: one that the index or the configuration has no part for.
+    """
+    if names is None:
+        names = [
+            mode
+            for mode in MODES
+            if mode == "bm25"
+            or (mode in ("dense", "hybrid") and index.has_vectors)
+            or (mode == "rerank" and has_reranker(config.reranker))
+        ]
+    return {mode: SearchPipeline(index, replace(config, mode=mode)) for mode in names}
+
+
+def at_cutoff(pipeline: SearchPipeline, cutoff: int) -> SearchPipeline:
+    """The same pipeline with its loaded models, but with another number of hits."""
+    changed = copy(pipeline)  # a second one would load the models a second time
+    changed.config = replace(pipeline.config, cutoff=cutoff)
+    return changed
+
+
+def check_documents_known(collection: Collection, index: OpenIndex) -> None:
+    """Pass if any relevant document is in the index: told before hours of work, not after.
+
+    Raises:
+        RankingError: none is, so that every measure would be 0.
+    """
+    relevant = {
+        doc_id: None
+        for query in collection.queries
+        for doc_id, gain in collection.qrels[query.query_id].items()
+        if gain > 0
+    }
+    documents = index.documents
+    if any(documents.ordinal(doc_id) is not None for doc_id in relevant):
+        return
+    there = documents.doc_ids(range(min(len(documents), _COMPARED_IDS)))
+    # The guesses speak of a run: here the corpus stands in its place.
+    cause = likely_cause(there, relevant).replace("the run", "the corpus")
+    raise RankingError(
+        f"{collection.name}: no relevant document is in the corpus, every measure would be 0: the"
+        f" corpus has {examples(there)}, the judgements have {examples(islice(relevant, 4))};"
+        f" {cause}"
+    )
+
+
+def model_digests(pipelines: Mapping[Mode, SearchPipeline]) -> dict[str, dict[str, object]]:
+    """The sha256 of the weights that each system uses; loads them."""
+    used: dict[str, dict[str, object]] = {}
+    for mode, pipeline in pipelines.items():
+        digests = pipeline.model_digests()
+        used[mode] = {} if mode == "bm25" else {k: v for k, v in digests.items() if v}
+    return used
+
+
+def _has_vectors_of(index: OpenIndex, config: SearchConfig) -> bool:
+    encoder = index.manifest.encoder
+    if encoder is None:
+        return False
+    wanted = resolve_model(
+        config.encoder or DEFAULT_BI_ENCODER, offline=config.offline, kind="bi-encoder"
+    )
+    return encoder["sha256"] == wanted.sha256

@@ -1,0 +1,92 @@
+"""The options of `search benchmark`, and what becomes of them."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scisearch.console.options import model_options, options_of, search_config
+
+if TYPE_CHECKING:
+    from scisearch.benchmarks.benchmark_request import BenchmarkRequest
+
+_PATH = click.Path(path_type=Path)
+
+benchmark_options = options_of(
+    click.option(
+        "--systems",
+        metavar="LIST",
+        help="Some of bm25,dense,hybrid,rerank; by default all that index and models allow.",
+    ),
+    click.option("--split", help="Whose judgements, where there are several: train, test."),
+    click.option(
+        "--out", type=_PATH, help="The folder of the report.  [default: report, or CARD's verify]"
+    ),
+    click.option(
+        "--index", type=_PATH, help="The collection's index; by default one is built in --out."
+    ),
+    click.option(
+        "--latency-queries",
+        type=click.IntRange(min=1),
+        default=200,
+        show_default=True,
+        help="Queries searched one at a time, at most; quality is always over all.",
+    ),
+    click.option(
+        "--cold-start/--no-cold-start",
+        "cold_starts",
+        default=True,
+        help="Time a fresh command of each system.",
+    ),
+    click.option("--plots/--no-plots", default=True, help="Draw pictures; extra `plots`."),
+    click.option("--depth", default=100, show_default=True, help="Hits of each first stage."),
+    click.option(
+        "--rerank-depth", default=100, show_default=True, help="Fused hits that are reranked."
+    ),
+    click.option(
+        "--fusion", type=click.Choice(["convex", "rrf"]), default="convex", show_default=True
+    ),
+    click.option(
+        "--dense-weight", default=0.5, show_default=True, help="Convex: weight of the dense list."
+    ),
+    click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
+    click.option("--encoder", help="Bi-encoder: hub id, folder or built-in name."),
+    click.option("--reranker", help="Cross-encoder: hub id, folder or built-in name."),
+    click.option(
+        "--rerank-weight",
+        type=float,
+        help="Weight of the cross-encoder in the final score; the model's own by default.",
+    ),
+    click.option(
+        "--verify",
+        "card",
+        type=_PATH,
+        metavar="CARD",
+        help="Run the benchmark of this card.json again, tell what changed; exit 1 if quality did.",
+    ),
+    model_options,
+)
+
+
+def request_of_options(collection: str, options: dict[str, Any]) -> "BenchmarkRequest":
+    """The options as a request; they are used up."""
+    from scisearch.benchmarks.benchmark_request import BenchmarkRequest
+    from scisearch.benchmarks.systems import parse_systems
+
+    names = ("split", "index", "latency_queries", "cold_starts")
+    own = {name: options.pop(name) for name in names}
+    systems, out = options.pop("systems"), options.pop("out")
+    return BenchmarkRequest(
+        out=out or Path("report"),
+        collection=collection,
+        systems=parse_systems(systems) if systems is not None else None,
+        search=search_config(10, options),
+        command=typed_command(),
+        **own,
+    )
+
+
+def typed_command() -> tuple[str, ...]:
+    """The command line as it was typed."""
+    return ("search", *sys.argv[1:])
