@@ -48,7 +48,6 @@ def verify_benchmark(
         collection=collection or request.collection,
         index=options["index"],
         search=replace(request.search, **moved),
-        cold_starts=False,  # a time, which is not compared
         command=typed_command(),
     )
     after = benchmark(request, progress=TerminalProgress())
