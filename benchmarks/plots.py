@@ -95,10 +95,12 @@ def _quality_latency(card: Card, title: str) -> "Figure":
             label=f"{name}  {mean:.3f}, {_milliseconds(total['p50'])} ms",
         )
     axes.set_xscale("log")
-    axes.margins(x=0.12, y=0.12)
+    axes.margins(y=0.12)
+    times = [system["latency"]["total"] for system in card["systems"].values()]
+    axes.set_xlim(min(one["p50"] for one in times) / 2, max(one["p95"] for one in times) * 2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     low_x, high_x = axes.get_xlim()
-    few = high_x / low_x < 20  # less than a decade or so: label between the powers of ten
+    few = high_x / low_x < 100  # few powers of ten: label between them
     axes.xaxis.set_minor_formatter(
         FuncFormatter(lambda value, _: _label_inside(value)) if few else NullFormatter()
     )
