@@ -150,7 +150,9 @@ class Measurement:
         return n * min(self._request.search.rerank_depth, len(self._index.documents)) / spent * 1e3
 
     def _query_command(self, name: str) -> list[str]:
-        search, text = self._request.search, self._collection.queries[0].text
+        search = self._request.search
+        # a command line holds neither lone surrogates nor NUL
+        text = self._collection.queries[0].text.encode(errors="replace").decode().replace("\0", " ")
         command = ["query", "--index", str(self._index.path), "--mode", name, "--json"]
         for option in ("encoder", "reranker", "device"):
             value = getattr(search, option)

@@ -63,7 +63,8 @@ benchmark_options = options_of(
         "card",
         type=_PATH,
         metavar="CARD",
-        help="Run the benchmark of this card.json again, tell what changed; exit 1 if quality did.",
+        help="Run the benchmark of this card.json again, tell what changed; exit 1 if quality did."
+        " Settings are the card's; COLLECTION, --index, --encoder, --reranker may be moved.",
     ),
     model_options,
 )
