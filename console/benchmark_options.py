@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scisearch.console.options import model_options, options_of, search_config
+from scisearch.console.options import model_options, options_of, ranking_options, search_config
 
 if TYPE_CHECKING:
     from scisearch.benchmarks.benchmark_request import BenchmarkRequest
@@ -40,24 +40,8 @@ benchmark_options = options_of(
         help="Time a fresh command of each system.",
     ),
     click.option("--plots/--no-plots", default=True, help="Draw pictures; extra `plots`."),
-    click.option("--depth", default=100, show_default=True, help="Hits of each first stage."),
-    click.option(
-        "--rerank-depth", default=100, show_default=True, help="Fused hits that are reranked."
-    ),
-    click.option(
-        "--fusion", type=click.Choice(["convex", "rrf"]), default="convex", show_default=True
-    ),
-    click.option(
-        "--dense-weight", default=0.5, show_default=True, help="Convex: weight of the dense list."
-    ),
-    click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
+    ranking_options,
     click.option("--encoder", help="Bi-encoder: hub id, folder or built-in name."),
-    click.option("--reranker", help="Cross-encoder: hub id, folder or built-in name."),
-    click.option(
-        "--rerank-weight",
-        type=float,
-        help="Weight of the cross-encoder in the final score; the model's own by default.",
-    ),
     click.option(
         "--verify",
         "card",

@@ -37,12 +37,7 @@ model_options = options_of(
     click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default."),
     click.option("--offline", is_flag=True, help="Never ask a model hub; also HF_HUB_OFFLINE=1."),
 )
-search_options = options_of(
-    click.option(
-        "--mode",
-        type=click.Choice(["bm25", "dense", "hybrid", "rerank"]),
-        help="The last stage; by default the last one that index and models allow.",
-    ),
+ranking_options = options_of(  # the stages' numbers, wherever something is ranked
     click.option("--depth", default=100, show_default=True, help="Hits of each first stage."),
     click.option(
         "--rerank-depth", default=100, show_default=True, help="Fused hits that are reranked."
@@ -54,13 +49,21 @@ search_options = options_of(
         "--dense-weight", default=0.5, show_default=True, help="Convex: weight of the dense list."
     ),
     click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
-    click.option("--encoder", help="The index's bi-encoder, if it is elsewhere than it was."),
     click.option("--reranker", help="Cross-encoder: hub id, folder or built-in name."),
     click.option(
         "--rerank-weight",
         type=float,
         help="Weight of the cross-encoder in the final score; the model's own by default.",
     ),
+)
+search_options = options_of(
+    click.option(
+        "--mode",
+        type=click.Choice(["bm25", "dense", "hybrid", "rerank"]),
+        help="The last stage; by default the last one that index and models allow.",
+    ),
+    ranking_options,
+    click.option("--encoder", help="The index's bi-encoder, if it is elsewhere than it was."),
     click.option(
         "--min-probability",
         type=float,
