@@ -105,6 +105,8 @@ def _identifier(chunk: str) -> Iterator[Piece]:
 def _chunk(chunk: str) -> Iterator[Piece]:
     if "'" in chunk:
         chunk = _CONTRACTION.sub("", chunk)
+        if not chunk:  # n't on its own, as tokenised texts write it
+            return
     if _NUMBER.fullmatch(chunk):
         yield Piece(0, len(chunk), chunk.replace(",", ""), whole=False)
         return

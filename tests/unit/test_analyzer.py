@@ -31,6 +31,7 @@ ANALYZER = Analyzer()
         ("the U.S.A. e.g. here", ["usa"]),
         ("\\mathrm{Fe} and \\frac{alpha}{beta}", ["fe", "alpha", "beta"]),
         ("量子力学", ["量子", "量", "子力", "子", "力学", "力", "学"]),
+        ("they do n't grow , it 's", ["grow"]),
         ("", []),
         (" -- ... \0 \ud800 \u200b !", []),
     ],
