@@ -11,14 +11,19 @@ from scisearch.index.errors import ConfigError, ModelError
 from scisearch.retrieval.convex import min_max
 from scisearch.retrieval.ranking import IdRank, Scored, rank
 
-Normalisation = Literal["minmax", "zscore"]
+Normalisation = Literal["logit", "minmax", "zscore"]
 NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
+
+LOGIT_SCALE = 10.0  # logits that weigh as much as the whole range of the fused scores
 
 
 @dataclass(frozen=True, slots=True)
 class Interpolation:
     """final = weight * norm(cross-encoder) + (1 - weight) * norm(fused), query by query.
 
+    `logit` takes the logits as they are, divided by LOGIT_SCALE, beside fused scores in [0, 1]: a
+    model that is sure moves a document far, one that is not leaves the order, and a document's
+    score does not depend on which others were scored. The other two treat both sides alike:
     `minmax` moves each side to [0, 1] (all 1 where they are equal); `zscore` to mean 0 and standard
     deviation 1 (all 0 where they are equal), so that one outlier does not flatten the rest. With
     weight 1 the cross-encoder alone decides, with weight 0 it is not heard.
@@ -63,8 +68,8 @@ class Interpolation:
                 f" {logits[place]}, expected a finite number: its weights are broken or overflow"
                 " in half precision (--device cpu computes in float32)"
             )
-        normalise = _NORMALISE[self.normalisation]
-        final = self.weight * normalise(logits) + (1 - self.weight) * normalise(fused.scores)
+        of_logits, of_fused = _NORMALISE[self.normalisation]
+        final = self.weight * of_logits(logits) + (1 - self.weight) * of_fused(fused.scores)
         return rank(fused.ordinals, final, id_rank)
 
 
@@ -78,7 +83,14 @@ def z_scores(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     return standardised
 
 
-_NORMALISE: Mapping[Normalisation, Callable[[NDArray[np.floating]], NDArray[np.float64]]] = {
-    "minmax": min_max,
-    "zscore": z_scores,
+def scaled_logits(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Logits divided by LOGIT_SCALE. Shape (n,)."""
+    return np.asarray(logits, dtype=np.float64) / LOGIT_SCALE
+
+
+_Normalise = Callable[[NDArray[np.floating]], NDArray[np.float64]]
+_NORMALISE: Mapping[Normalisation, tuple[_Normalise, _Normalise]] = {
+    "logit": (scaled_logits, min_max),
+    "minmax": (min_max, min_max),
+    "zscore": (z_scores, z_scores),
 }

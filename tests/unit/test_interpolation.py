@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from scisearch.index.errors import ConfigError, ModelError
-from scisearch.rerank.interpolation import Interpolation, z_scores
+from scisearch.rerank.interpolation import NORMALISATIONS, Interpolation, z_scores
 from scisearch.retrieval.ranking import Scored
 
 ID_RANK = np.array([3, 2, 1, 0], np.int32)
@@ -34,6 +34,17 @@ def test_zscore_by_hand() -> None:
     )
 
 
+def test_logits_are_not_stretched_by_the_other_candidates() -> None:
+    final = Interpolation(0.5, "logit").interpolate(FUSED, logits(-4, 0, 6), ID_RANK)
+    alone = Interpolation(0.5, "logit").interpolate(FUSED, logits(-4, 0, -30), ID_RANK)
+    span = FUSED.scores.max() - FUSED.scores.min()
+    expected = 0.5 * (FUSED.scores - FUSED.scores.min()) / span + 0.5 * np.array([-0.4, 0.0, 0.6])
+    found = dict(zip(final.ordinals.tolist(), final.scores.tolist(), strict=True))
+    assert found == pytest.approx(dict(enumerate(expected.tolist())), abs=1e-6)
+    others = dict(zip(alone.ordinals.tolist(), alone.scores.tolist(), strict=True))
+    assert [others[0], others[1]] == [found[0], found[1]]
+
+
 def test_weight_one_is_the_cross_encoder_with_ties_by_doc_id() -> None:
     final = Interpolation(1.0).interpolate(FUSED, logits(2, 2, 5), ID_RANK)
     assert final.ordinals.tolist() == [2, 1, 0]
@@ -46,7 +57,7 @@ def test_weight_zero_is_the_fused_order() -> None:
 
 def test_no_candidates_give_an_empty_list() -> None:
     nothing = Scored(np.empty(0, np.int64), np.empty(0, np.float32))
-    for normalisation in ("minmax", "zscore"):
+    for normalisation in NORMALISATIONS:
         assert not len(Interpolation(0.5, normalisation).interpolate(nothing, logits(), ID_RANK))
 
 
@@ -72,5 +83,5 @@ def test_a_weight_outside_zero_to_one_is_refused(weight: float) -> None:
 
 
 def test_another_normalisation_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'softmax'; expected one of minmax, zscore"):
+    with pytest.raises(ConfigError, match="'softmax'; expected one of logit, minmax, zscore"):
         Interpolation(0.5, "softmax")  # type: ignore[arg-type]
