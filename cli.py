@@ -13,6 +13,7 @@ from scisearch.console.options import (
     index_option,
     json_option,
     model_options,
+    runtime_option,
     search_config,
     search_options,
 )
@@ -57,6 +58,7 @@ def main() -> None:
     help="The idf of Lucene, or that of rank-bm25.",
 )
 @model_options
+@runtime_option
 @json_option
 def build_index_command(corpus: Path, index: Path, as_json: bool, **options: Any) -> None:
     """Index CORPUS: a Parquet, JSONL, CSV or TSV file, or a BEIR folder.
@@ -67,8 +69,12 @@ def build_index_command(corpus: Path, index: Path, as_json: bool, **options: Any
     from scisearch.console.index import render_build
     from scisearch.console.progress import TerminalProgress
     from scisearch.index.builder import build_index
+    from scisearch.rerank.stage import prepare_built_in
 
-    report = build_index(corpus, index, build_config(options), progress=TerminalProgress())
+    config = build_config(options)
+    report = build_index(corpus, index, config, progress=TerminalProgress())
+    if config.encoder is not None:
+        prepare_built_in(config.runtime)
     show(report, render_build, as_json=as_json)
 
 

@@ -144,11 +144,17 @@ class SearchPipeline:
         return (NOT_RERANKED,) if self.index.has_vectors else (NOT_RERANKED, NO_VECTORS)
 
     def model_digests(self) -> dict[str, object]:
-        """The sha256 of the weights that the mode uses."""
+        """The sha256 of the weights that the mode uses, and what computes them."""
+        from scisearch.retrieval.dense import DenseRetriever
+
         encoder = self.index.manifest.encoder
         digests: dict[str, object] = {"encoder": encoder and encoder["sha256"]}
+        dense = self._legs.get("dense")
+        if isinstance(dense, DenseRetriever):
+            digests["encoder_runtime"] = dense.runtime_name
         if self.mode == "rerank":
             digests["reranker"] = self._reranker.sha256
+            digests["reranker_runtime"] = self._reranker.runtime_name
         return digests
 
     def warm_up(self) -> None:
@@ -199,7 +205,11 @@ class SearchPipeline:
 
         config = self.config
         return open_dense(
-            self.index, encoder=config.encoder, device=config.device, offline=config.offline
+            self.index,
+            encoder=config.encoder,
+            device=config.device,
+            offline=config.offline,
+            runtime=config.runtime,
         )
 
     @cached_property
@@ -214,6 +224,7 @@ class SearchPipeline:
             long_documents=config.long_documents,
             device=config.device,
             offline=config.offline,
+            runtime=config.runtime,
         )
 
     def _rank(self, texts: Sequence[str], allowed: Mask | None, watch: Stopwatch) -> list[_Ranking]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from scisearch.index.errors import ConfigError
 from scisearch.index.manifest import library_versions
 
-_MORE_LIBRARIES = ("ir-measures", "scipy", "tokenizers", "transformers", "onnxruntime")
+_MORE_LIBRARIES = ("ir-measures", "scipy", "tokenizers", "transformers")
 _SHOWN_ERROR = 200
 _LOOK_SECONDS = 0.02
 

@@ -181,7 +181,12 @@ class CollectionIndexes:
         path = self._folder / collection.corpus.resolve().parent.name
         if not self._is_of(path, collection.corpus, dense=config.mode != "bm25"):
             # Collections hold empty documents (two of Cranfield's): nothing can find those.
-            build = BuildConfig(device=config.device, offline=config.offline, skip_bad_rows=True)
+            build = BuildConfig(
+                device=config.device,
+                offline=config.offline,
+                runtime=config.runtime,
+                skip_bad_rows=True,
+            )
             if config.mode == "bm25":
                 build = replace(build, encoder=None)
             elif config.encoder is not None:

@@ -154,7 +154,7 @@ class Measurement:
         # a command line holds neither lone surrogates nor NUL
         text = self._collection.queries[0].text.encode(errors="replace").decode().replace("\0", " ")
         command = ["query", "--index", str(self._index.path), "--mode", name, "--json"]
-        for option in ("encoder", "reranker", "device"):
+        for option in ("encoder", "reranker", "device", "runtime"):
             value = getattr(search, option)
             command += [f"--{option}", value] if value is not None else []
         # after --: a query may begin with a dash

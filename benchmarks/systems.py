@@ -73,7 +73,12 @@ def index_of(
                 " --index, or leave it out and one is built"
             )
     # Collections hold empty documents (two of Cranfield's): nothing can find those.
-    build = BuildConfig(device=config.device, offline=config.offline, skip_bad_rows=True)
+    build = BuildConfig(
+        device=config.device,
+        offline=config.offline,
+        runtime=config.runtime,
+        skip_bad_rows=True,
+    )
     build = replace(build, encoder=(config.encoder or build.encoder) if dense else None)
     build_index(collection.corpus, path, build, progress=progress or NoProgress())
     return open_index(path)

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scisearch.console.options import model_options, options_of, ranking_options, search_config
+from scisearch.console.options import (
+    model_options,
+    options_of,
+    ranking_options,
+    runtime_option,
+    search_config,
+)
 
 if TYPE_CHECKING:
     from scisearch.benchmarks.benchmark_request import BenchmarkRequest
@@ -51,6 +57,7 @@ benchmark_options = options_of(
         " Settings are the card's; COLLECTION, --index, --encoder, --reranker may be moved.",
     ),
     model_options,
+    runtime_option,
 )
 
 

@@ -37,6 +37,13 @@ model_options = options_of(
     click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default."),
     click.option("--offline", is_flag=True, help="Never ask a model hub; also HF_HUB_OFFLINE=1."),
 )
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(["auto", "onnx", "torch"]),
+    default="auto",
+    show_default=True,
+    help="What computes the models; auto: ONNX Runtime on a CPU, PyTorch on a GPU.",
+)
 ranking_options = options_of(  # the stages' numbers, wherever something is ranked
     click.option("--depth", default=100, show_default=True, help="Hits of each first stage."),
     click.option(
@@ -91,6 +98,7 @@ search_options = options_of(
         help="Search only documents with e.g. year>=2018 or venue=ACL; may be repeated.",
     ),
     model_options,
+    runtime_option,
 )
 
 

@@ -8,6 +8,7 @@ from scisearch.index.analyzer import AnalyzerConfig
 from scisearch.index.corpus import ColumnNames
 from scisearch.index.lexical import BM25Parameters
 from scisearch.index.models import DEFAULT_BI_ENCODER
+from scisearch.index.runtimes import Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class BuildConfig:
     vectors: str | None = None  # a faiss.index_factory string; None: by size
     device: str | None = None  # of the encoder; None: CUDA, MPS or CPU, the first there is
     offline: bool = False  # never ask a hub
+    runtime: Runtime = "auto"  # of the encoder: ONNX Runtime on a CPU, or PyTorch
     shard_rows: int = 512  # documents embedded between two points from which a build continues
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scisearch.index.analyzer import Analyzer
@@ -31,6 +31,7 @@ from scisearch.index.manifest import (
 )
 from scisearch.index.models import ResolvedModel, resolve_model
 from scisearch.index.progress import NoProgress, Progress, stage_of
+from scisearch.index.runtimes import Choice, choose_for_encoder, encoder_on
 from scisearch.index.seal import seal
 from scisearch.index.stopwatch import Stopwatch
 
@@ -58,17 +59,27 @@ def build_index(
     config = config or BuildConfig()
     folder = Path(index)
     source = open_corpus(Path(corpus), config.columns)
-    model = None
+    encoder = None
     if config.encoder is not None:
-        model = resolve_model(config.encoder, offline=config.offline, kind="bi-encoder")
+        found = resolve_model(config.encoder, offline=config.offline, kind="bi-encoder")
+        choice = choose_for_encoder(found, device=config.device, runtime=config.runtime)
+        encoder = _Encoder(found, choice)
     with build_lock(folder):
         try:
-            return _Build(folder, source, config, model, progress or NoProgress()).run()
+            return _Build(folder, source, config, encoder, progress or NoProgress()).run()
         except OSError as error:
             raise BuildError(
                 f"{error.filename or folder}: {error.strerror or error}; the index that was there"
                 " is as it was, and the same command continues once that is mended"
             ) from error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Encoder:
+    """The bi-encoder of a build and what computes it."""
+
+    model: ResolvedModel
+    choice: Choice
 
 
 class _Build:
@@ -79,13 +90,13 @@ class _Build:
         index: Path,
         corpus: Corpus,
         config: BuildConfig,
-        model: ResolvedModel | None,
+        encoder: _Encoder | None,
         progress: Progress,
     ) -> None:
         self._index = index
         self._corpus = corpus
         self._config = config
-        self._model = model
+        self._encoder = encoder
         self._progress = progress
         self._analyzer = Analyzer(config.analyzer)
         self._watch = Stopwatch()
@@ -104,7 +115,7 @@ class _Build:
                 skip_bad_rows=self._config.skip_bad_rows,
             )
             self._stage("lexical", self._write_lexical)
-            if self._model is not None:
+            if self._encoder is not None:
                 self._stage("tokens", self._write_tokens)
                 self._stage("embedding", self._embed)
                 self._stage("vectors", self._write_vectors)
@@ -140,7 +151,8 @@ class _Build:
             "corpus": self._corpus_digest,
             "analyzer": self._config.analyzer.to_json(),
             "bm25": asdict(self._config.bm25),
-            "encoder": self._model and self._model.sha256,
+            "encoder": self._encoder and self._encoder.model.sha256,
+            "runtime": self._encoder and self._encoder.choice.name,
             "vectors": self._config.vectors,
             "shard_rows": self._config.shard_rows,
             "skip_bad_rows": self._config.skip_bad_rows,
@@ -210,7 +222,7 @@ class _Build:
         from scisearch.index.tokens import TokenStoreWriter
 
         folder = self._fresh_folder("tokens")
-        writer = TokenStoreWriter(folder, self._required_model.folder)
+        writer = TokenStoreWriter(folder, self._required_encoder.model.folder)
         for texts in self._texts("tokens"):
             writer.add(texts)
         return {"tokenizer_digest": writer.finish()}
@@ -222,10 +234,10 @@ class _Build:
         return folder
 
     @property
-    def _required_model(self) -> ResolvedModel:
-        if self._model is None:
+    def _required_encoder(self) -> _Encoder:
+        if self._encoder is None:
             raise RuntimeError("a lexical build has no encoder")
-        return self._model
+        return self._encoder
 
     # -- vectors -----------------------------------------------------------------------------
 
@@ -234,14 +246,8 @@ class _Build:
         return self._work / "shards"
 
     def _embed(self) -> Mapping[str, object]:
-        from scisearch.index.encoder import SentenceTransformerEncoder
-
-        model, device = self._required_model, self._config.device
-        embed_shards(
-            self._texts("embed"),
-            self._shards,
-            lambda: SentenceTransformerEncoder(model, device=device),
-        )
+        own = self._required_encoder
+        embed_shards(self._texts("embed"), self._shards, lambda: encoder_on(own.model, own.choice))
         return {"dimension": dimension_of(self._shards)}
 
     def _write_vectors(self) -> Mapping[str, object]:
@@ -277,7 +283,11 @@ class _Build:
         return {}
 
     def _encoder_entry(self) -> Mapping[str, object] | None:
-        if self._model is None:
+        if self._encoder is None:
             return None
-        dimension = self._known("embedding")["dimension"]
-        return {"name": self._model.name, "sha256": self._model.sha256, "dimension": dimension}
+        return {
+            "name": self._encoder.model.name,
+            "sha256": self._encoder.model.sha256,
+            "dimension": self._known("embedding")["dimension"],
+            "runtime": self._encoder.choice.name,
+        }

@@ -1,11 +1,15 @@
 """What `search info` tells of an index."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from scisearch.index.builder import LAST_BUILD_NAME
+from scisearch.index.errors import ModelError
+from scisearch.index.models import DEFAULT_CROSS_ENCODER, Kind, resolve_model
 from scisearch.index.opened import OpenIndex
+from scisearch.index.runtimes import told
 
 
 def describe(index: OpenIndex) -> dict[str, object]:
@@ -25,11 +29,26 @@ def describe(index: OpenIndex) -> dict[str, object]:
         "encoder": manifest.encoder,
         "vectors": manifest.vectors,
         "tokens": manifest.tokens,
+        "runtimes": _runtimes(manifest.encoder),
         "bytes": {"total": sum(sizes.values()), **sizes},
         "sha256": {name: asdict(entry)["sha256"] for name, entry in manifest.files.items()},
         "libraries": dict(manifest.libraries),
         "build_seconds": _build_seconds(index.path / LAST_BUILD_NAME, index.generation.folder.name),
     }
+
+
+def _runtimes(encoder: Mapping[str, object] | None) -> dict[str, str]:
+    """What computes the models that can be found without a network, and why."""
+    names: dict[Kind, str] = {"cross-encoder": DEFAULT_CROSS_ENCODER}
+    if encoder is not None:
+        names["bi-encoder"] = str(encoder["name"])
+    found = {}
+    for kind, name in names.items():
+        try:
+            found[kind] = told(resolve_model(name, offline=True, kind=kind), kind)
+        except ModelError:
+            continue
+    return {str(kind): line for kind, line in found.items()}
 
 
 def _build_seconds(path: Path, generation: str) -> object:

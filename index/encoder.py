@@ -1,4 +1,4 @@
-"""Texts in, unit vectors out: the bi-encoder. Knows nothing of documents, indexes or FAISS."""
+"""Texts in, unit vectors out: the bi-encoder on PyTorch. Knows nothing of documents or indexes."""
 
 import logging
 import os
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scisearch.index.errors import ModelError
 from scisearch.index.models import ResolvedModel
 from scisearch.index.openmp import prepare_openmp
+from scisearch.index.runtimes import choose_device
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -31,6 +32,11 @@ class Encoder(Protocol):
     @property
     def dimension(self) -> int:
         """The length of a vector."""
+        ...
+
+    @property
+    def runtime_name(self) -> str:
+        """What computes it, e.g. "onnx int8" or "torch cpu"."""
         ...
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
@@ -61,6 +67,7 @@ class SentenceTransformerEncoder:
         self.name = model.name
         self.sha256 = model.sha256
         self.device = choose_device() if device is None else device
+        self.runtime_name = f"torch {self.device}"
         self.batch_size = batch_size
         self._model = _load(model, self.device)
         dimension = self._model.get_embedding_dimension()
@@ -96,16 +103,6 @@ class SentenceTransformerEncoder:
             )
         norms[norms == 0] = 1
         return np.divide(vectors, norms, dtype=np.float32)
-
-
-def choose_device() -> str:
-    """`cuda`, `mps` or `cpu`: the first that is here."""
-    prepare_openmp()
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _load(model: ResolvedModel, device: str) -> "SentenceTransformer":

@@ -19,6 +19,7 @@ _LIBRARIES = (
     "bm25s",
     "faiss-cpu",
     "numpy",
+    "onnxruntime",
     "pyarrow",
     "sentence-transformers",
     "torch",

@@ -1,24 +1,31 @@
-"""The cross-encoder over the documents of one index, on PyTorch."""
+"""The cross-encoder over the documents of one index, on ONNX Runtime or PyTorch."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scisearch.index.encoder import choose_device
 from scisearch.index.models import ResolvedModel
+from scisearch.index.runtimes import Choice, choose
+from scisearch.index.runtimes import Runtime as RuntimeName
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.index.tokens import TokenStore
+from scisearch.index.weights import weights_digest
 from scisearch.rerank.document_tokens import Texts, document_tokens
-from scisearch.rerank.pair_model import read_pair_model
+from scisearch.rerank.pair_model import PairModel, read_pair_model
 from scisearch.rerank.passages import LongDocuments, check_long_documents
-from scisearch.rerank.scoring import PairScorer, Progress, RerankScores
-from scisearch.rerank.torch_runtime import TorchRuntime
+from scisearch.rerank.scoring import PairScorer, Progress, RerankScores, Runtime
 from scisearch.retrieval.ranking import Ordinals
 
+if TYPE_CHECKING:
+    from scisearch.index.onnx_prepare import Trial
 
-class TorchCrossEncoder:
+
+class LocalCrossEncoder:
     """Any local sequence-classification folder with one output.
 
-    A pair's logit moves by float noise (below 1e-4 on a CPU) with the pairs it shares a batch with.
+    `runtime_name` is what computes it, e.g. "onnx int8", and `runtime_reason` why. On ONNX Runtime
+    a pair's logit does not depend on other pairs; on PyTorch it moves by float noise (below 1e-4
+    on a CPU) with those it shares a batch with.
     """
 
     def __init__(
@@ -31,6 +38,7 @@ class TorchCrossEncoder:
         max_length: int | None = None,
         device: str | None = None,
         batch_tokens: int | None = None,
+        runtime: RuntimeName = "auto",
     ) -> None:
         """Load the model.
 
@@ -41,21 +49,25 @@ class TorchCrossEncoder:
             long_documents: cut documents that are too long, or score their passages (maxp).
             max_length: ids of a pair, special tokens included; None: as many as the model allows.
             device: None is CUDA, MPS or CPU, the first there is.
-            batch_tokens: rows x longest of one forward pass; None: by the device.
+            batch_tokens: rows x longest of one forward pass; None: by runtime and device.
+            runtime: auto is ONNX Runtime on a CPU, where its drift is small, else PyTorch.
 
         Raises:
             ModelError: the folder is no whole cross-encoder with one output, or does not load.
-            ConfigError: `long_documents` or `max_length` is not possible.
+            ConfigError: `long_documents`, `max_length` or `runtime` is not possible.
         """
         check_long_documents(long_documents)
         pair_model = read_pair_model(model, max_length=max_length)
         documents = document_tokens(pair_model.tokenizer, store, texts)
         self.name = pair_model.name
         self.max_length = pair_model.max_length
-        self.device = choose_device() if device is None else device
         self.uses_store = documents is store
-        runtime = TorchRuntime(pair_model, self.device, batch_tokens)
-        self._scorer = PairScorer(pair_model, documents, runtime, long_documents)
+        choice = _choose(model, pair_model, device, runtime)
+        self.device = choice.device
+        self.runtime_name, self.runtime_reason = choice.name, choice.reason
+        self._scorer = PairScorer(
+            pair_model, documents, _open(pair_model, choice, batch_tokens), long_documents
+        )
 
     def score(
         self,
@@ -74,3 +86,62 @@ class TorchCrossEncoder:
             ModelError: the device has no memory for one pair alone.
         """
         return self._scorer.score(queries, candidates, watch=watch, on_progress=on_progress)
+
+
+class TorchCrossEncoder(LocalCrossEncoder):
+    """The cross-encoder on PyTorch, whatever the device: the reference for other runtimes."""
+
+    def __init__(
+        self,
+        model: ResolvedModel | Path,
+        *,
+        texts: Texts,
+        store: TokenStore | None = None,
+        long_documents: LongDocuments = "cut",
+        max_length: int | None = None,
+        device: str | None = None,
+        batch_tokens: int | None = None,
+    ) -> None:
+        """Load the model, as `LocalCrossEncoder` does."""
+        super().__init__(
+            model,
+            texts=texts,
+            store=store,
+            long_documents=long_documents,
+            max_length=max_length,
+            device=device,
+            batch_tokens=batch_tokens,
+            runtime="torch",
+        )
+
+
+def runtime_of(model: ResolvedModel, *, runtime: RuntimeName = "auto") -> Choice:
+    """What computes a cross-encoder on the best device here; prepares its ONNX form if need be.
+
+    Raises:
+        ModelError: the folder is no whole cross-encoder with one output.
+    """
+    return _choose(model, read_pair_model(model), None, runtime)
+
+
+def _choose(
+    model: ResolvedModel | Path, pair_model: PairModel, device: str | None, runtime: RuntimeName
+) -> Choice:
+    def trial() -> "Trial":
+        from scisearch.rerank.onnx_runtime import pair_trial
+
+        return pair_trial(pair_model)
+
+    if isinstance(model, Path):
+        model = ResolvedModel(str(model), model, weights_digest(model), "folder")
+    return choose(model, "cross-encoder", trial, device=device, runtime=runtime)
+
+
+def _open(pair_model: PairModel, choice: Choice, batch_tokens: int | None) -> Runtime:
+    if choice.stored is not None:
+        from scisearch.rerank.onnx_runtime import OnnxRuntime
+
+        return OnnxRuntime(pair_model, choice.stored, batch_tokens)
+    from scisearch.rerank.torch_runtime import TorchRuntime
+
+    return TorchRuntime(pair_model, choice.device, batch_tokens)

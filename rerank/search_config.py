@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from scisearch.index.errors import ConfigError
+from scisearch.index.runtimes import Runtime, check_runtime
 from scisearch.rerank.passages import LongDocuments
 from scisearch.retrieval.fusion import Fusion
 
@@ -30,14 +31,16 @@ class SearchConfig:
     encoder: str | None = None  # where the index's bi-encoder is now; None: where it was
     device: str | None = None  # None: CUDA, MPS or CPU, the first there is
     offline: bool = False  # never ask a hub
+    runtime: Runtime = "auto"  # of the models: ONNX Runtime on a CPU, or PyTorch
 
     def __post_init__(self) -> None:
         """Check what does not need an index.
 
         Raises:
             ConfigError: a depth or cutoff below 1, a probability that is none, or an unknown mode
-                or engine.
+                engine or runtime.
         """
+        check_runtime(self.runtime)
         for name in ("depth", "rerank_depth", "cutoff"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} {getattr(self, name)}; expected at least 1")

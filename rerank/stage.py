@@ -9,6 +9,7 @@ import numpy as np
 from scisearch.index.errors import ConfigError
 from scisearch.index.models import BUILT_IN, DEFAULT_CROSS_ENCODER, resolve_model
 from scisearch.index.opened import OpenIndex
+from scisearch.index.runtimes import Runtime
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.calibration import Calibration
 from scisearch.rerank.interpolation import Interpolation
@@ -22,6 +23,7 @@ class CrossEncoder(Protocol):
     """What scores the candidates of queries."""
 
     max_length: int  # ids of a pair, special tokens included
+    runtime_name: str  # what computes it, e.g. "onnx int8"
 
     def score(
         self,
@@ -65,6 +67,7 @@ class RerankStage:
         self._interpolation = interpolation
         self._id_rank = id_rank
         self.sha256 = sha256  # of the cross-encoder's weights
+        self.runtime_name = cross_encoder.runtime_name
         self.calibration = calibration  # None: its logits have no probabilities
 
     def rerank(
@@ -146,6 +149,15 @@ def has_reranker(name: str | None) -> bool:
     )
 
 
+def prepare_built_in(runtime: Runtime = "auto") -> None:
+    """Make the built-in cross-encoder, if there is one, ready for queries without PyTorch."""
+    from scisearch.rerank.cross_encoder import runtime_of
+
+    if has_reranker(None):
+        model = resolve_model(DEFAULT_CROSS_ENCODER, offline=True, kind="cross-encoder")
+        runtime_of(model, runtime=runtime)
+
+
 def open_rerank_stage(
     index: OpenIndex,
     name: str | None,
@@ -154,6 +166,7 @@ def open_rerank_stage(
     long_documents: LongDocuments = "cut",
     device: str | None = None,
     offline: bool = False,
+    runtime: Runtime = "auto",
 ) -> RerankStage:
     """Find and load the cross-encoder for the documents of an index.
 
@@ -163,7 +176,7 @@ def open_rerank_stage(
         ModelError: it cannot be found or loaded, or is none.
         ConfigError: the weight is outside [0, 1].
     """
-    from scisearch.rerank.cross_encoder import TorchCrossEncoder
+    from scisearch.rerank.cross_encoder import LocalCrossEncoder
 
     if weight is not None:
         Interpolation(weight)  # a wrong one is told before any work
@@ -172,12 +185,13 @@ def open_rerank_stage(
     interpolation, calibration = settings.interpolation, settings.calibration
     if weight is not None:
         interpolation = replace(interpolation, weight=weight)
-    cross_encoder = TorchCrossEncoder(
+    cross_encoder = LocalCrossEncoder(
         model,
         texts=index.documents.full_texts,
         store=index.tokens,
         long_documents=long_documents,
         device=device,
+        runtime=runtime,
     )
     return RerankStage(
         cross_encoder,

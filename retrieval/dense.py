@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from scisearch.index.encoder import Encoder, SentenceTransformerEncoder, Vectors
+from scisearch.index.encoder import Encoder, Vectors
 from scisearch.index.errors import ModelError
 from scisearch.index.models import resolve_model
 from scisearch.index.opened import OpenIndex
+from scisearch.index.runtimes import Runtime, open_encoder
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.index.vectors import VectorIndex
 from scisearch.retrieval.ranking import IdRank, Mask, Scored, rank
@@ -26,6 +27,7 @@ class DenseRetriever:
                 f" {vectors.dimension}; use the model that built it, or rebuild"
             )
         self._encoder = encoder
+        self.runtime_name = encoder.runtime_name
         self._vectors = vectors
         self._id_rank = id_rank
 
@@ -64,6 +66,7 @@ def open_dense(
     encoder: str | None = None,
     device: str | None = None,
     offline: bool = False,
+    runtime: Runtime = "auto",
 ) -> DenseRetriever:
     """The dense retriever of an open index, with the model that built its vectors.
 
@@ -72,6 +75,7 @@ def open_dense(
         encoder: where the model is now; None: where it was when the index was built.
         device: None is CUDA, MPS or CPU, the first there is.
         offline: never ask a hub.
+        runtime: auto is ONNX Runtime on a CPU, where its drift is small, else PyTorch.
 
     Raises:
         ModelError: the model cannot be found, or has other weights than the one that built it.
@@ -88,5 +92,5 @@ def open_dense(
             " name that model's folder with --encoder, or build the index again"
         )
     return DenseRetriever(
-        SentenceTransformerEncoder(model, device=device), vectors, index.documents.id_rank
+        open_encoder(model, device=device, runtime=runtime), vectors, index.documents.id_rank
     )

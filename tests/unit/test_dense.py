@@ -17,6 +17,7 @@ class CompassEncoder:
 
     name = "compass"
     dimension = 2
+    runtime_name = "by hand"
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         directions = {"north": (0, 1), "east": (1, 0), "north-east": (0.6, 0.8)}
