@@ -74,7 +74,9 @@ class _Bert:
             helper.make_tensor_value_info(name, TensorProto.INT64, ["rows", "length"])
             for name in ("input_ids", "token_type_ids")
         ]
-        shape = ["rows", 1] if output == "logit" else ["rows", "length", None]
+        shape: list[str | int | None] = ["rows", 1]
+        if output == "tokens":
+            shape = ["rows", "length", None]
         out = helper.make_tensor_value_info("output", TensorProto.FLOAT, shape)
         graph = helper.make_graph(self._nodes, "bert", inputs, [out], self._tensors)
         return helper.make_model(

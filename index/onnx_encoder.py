@@ -129,9 +129,10 @@ def _pooled(outputs: Sequence[Floats], pooling: Pooling) -> Vectors:
         raw = np.stack([output[0] for output in outputs])
     else:
         raw = np.stack([output.mean(axis=0, dtype=np.float32) for output in outputs])
-    norms = np.linalg.norm(raw, axis=1, keepdims=True)
+    norms: Vectors = np.linalg.norm(raw, axis=1, keepdims=True).astype(np.float32)
     norms[norms == 0] = 1
-    return np.divide(raw, norms, dtype=np.float32)
+    vectors: Vectors = np.divide(raw, norms, dtype=np.float32)
+    return vectors
 
 
 def _tokenizer(shape: SentenceModel) -> Any:

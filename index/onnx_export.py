@@ -1,8 +1,8 @@
 """Any transformers model as an ONNX graph, traced by PyTorch: for what is no plain BERT."""
 
-import io
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from scisearch.index.onnx_bert import Output, bert_graph
@@ -60,8 +60,8 @@ def _traced(folder: Path, output: Output, *, has_segments: bool) -> "ModelProto"
     names = ["input_ids", "token_type_ids"][: len(inputs)]
     axes = {name: {0: "rows", 1: "length"} for name in names}
     axes["output"] = {0: "rows"} if output == "logit" else {0: "rows", 1: "length"}
-    written = io.BytesIO()
-    with warnings.catch_warnings():
+    with TemporaryDirectory() as folder_of_graph, warnings.catch_warnings():
+        written = Path(folder_of_graph) / "graph.onnx"
         warnings.simplefilter("ignore")  # tracing warns of every Python number it fixes
         torch.onnx.export(
             WithoutPadding().eval(),
@@ -73,4 +73,4 @@ def _traced(folder: Path, output: Output, *, has_segments: bool) -> "ModelProto"
             opset_version=_OPSET,
             dynamo=False,
         )
-    return onnx.load_from_string(written.getvalue())
+        return onnx.load(written)

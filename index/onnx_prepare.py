@@ -65,7 +65,7 @@ def prepared(model: ResolvedModel, kind: Kind, trial: Callable[[], Trial]) -> St
 
 def _decide(model: ResolvedModel, trial: Trial) -> Stored:
     expected = trial.reference()
-    refused = []
+    refused: list[str] = []
     for form, content in _forms(model, trial, refused):
         try:
             drift = _drift(content, trial, expected)
@@ -114,8 +114,9 @@ def _ranges(graph: "ModelProto", rows: Sequence[TokenRow]) -> dict[str, NDArray[
     for row in rows[::step]:
         values = opened.run_all(row)
         for name in names:
-            largest = abs(values[name]).max(axis=0)
-            ranges[name] = np.maximum(ranges.get(name, largest), largest)
+            largest = np.abs(values[name]).max(axis=0)
+            known = ranges.get(name)
+            ranges[name] = largest if known is None else np.maximum(known, largest)
     return ranges
 
 

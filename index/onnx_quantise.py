@@ -126,7 +126,8 @@ class _Rewriting:
         weights = [abs(one.weights).max(axis=1) for one in self._products if one.input == name]
         largest = np.maximum(np.max(weights, axis=0), 1e-5)
         factors = np.maximum(self._ranges[name], 1e-5) ** SMOOTHING / largest ** (1 - SMOOTHING)
-        return (factors / np.exp(np.log(factors).mean())).astype(np.float32)
+        even: NDArray[np.float32] = factors / np.exp(np.log(factors).mean())
+        return even.astype(np.float32)
 
     def _write(self, product: _Product) -> None:
         if product.output in self._blockwise:

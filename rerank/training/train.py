@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 
 from scisearch.index.durable import replace_file
-from scisearch.index.encoder import choose_device
 from scisearch.index.errors import ConfigError, TrainingError
 from scisearch.index.models import ResolvedModel
 from scisearch.index.progress import NoProgress, Progress
+from scisearch.index.runtimes import choose_device
 from scisearch.index.weights import weights_digest
 from scisearch.rerank.model_settings import ModelSettings, write_model_settings
 from scisearch.rerank.pair_model import read_pair_model
