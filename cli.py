@@ -73,8 +73,8 @@ def build_index_command(corpus: Path, index: Path, as_json: bool, **options: Any
 
     config = build_config(options)
     report = build_index(corpus, index, config, progress=TerminalProgress())
-    if config.encoder is not None:
-        prepare_built_in(config.runtime)
+    if config.encoder is not None and config.runtime != "torch":
+        prepare_built_in(config.device)
     show(report, render_build, as_json=as_json)
 
 

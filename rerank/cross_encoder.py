@@ -115,13 +115,13 @@ class TorchCrossEncoder(LocalCrossEncoder):
         )
 
 
-def runtime_of(model: ResolvedModel, *, runtime: RuntimeName = "auto") -> Choice:
-    """What computes a cross-encoder on the best device here; prepares its ONNX form if need be.
+def runtime_of(model: ResolvedModel, *, device: str | None = None) -> Choice:
+    """What computes a cross-encoder where nothing is asked for; prepares its ONNX form if need be.
 
     Raises:
         ModelError: the folder is no whole cross-encoder with one output.
     """
-    return _choose(model, read_pair_model(model), None, runtime)
+    return _choose(model, read_pair_model(model), device, "auto")
 
 
 def _choose(

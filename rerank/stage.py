@@ -149,13 +149,13 @@ def has_reranker(name: str | None) -> bool:
     )
 
 
-def prepare_built_in(runtime: Runtime = "auto") -> None:
+def prepare_built_in(device: str | None = None) -> None:
     """Make the built-in cross-encoder, if there is one, ready for queries without PyTorch."""
     from scisearch.rerank.cross_encoder import runtime_of
 
     if has_reranker(None):
         model = resolve_model(DEFAULT_CROSS_ENCODER, offline=True, kind="cross-encoder")
-        runtime_of(model, runtime=runtime)
+        runtime_of(model, device=device)
 
 
 def open_rerank_stage(
