@@ -5,9 +5,8 @@
   DynamicQuantizeLinear). A layer norm gives a few channels ten times the range of the others; they
   are first evened out, by factors that the weights take back: SmoothQuant, Xiao et al. 2023,
   arXiv:2211.10438, eq. 4.
-* The products that contract the wide layer have ranges that no fixed factors even out. In the
-  first half of the layers, whose errors the others pass on, they are quantised in blocks, inputs
-  too (MatMulNBits): about twice the time, a third of the error.
+* The products that contract the wide layer have ranges that no fixed factors even out. They are
+  quantised in blocks, inputs too (MatMulNBits): about twice their time, a third of their error.
 * The head behind the last layer norm stays float32: one row, and it makes the score.
 """
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 Ranges = Mapping[str, NDArray[np.float32]]  # name of a value -> its largest magnitude by channel
 
-SMOOTHING = 0.8  # how much of an input's range moves into the weights
+SMOOTHING = 0.65  # how much of an input's range moves into the weights
 _BLOCKS = (128, 64, 32, 16)  # the lengths MatMulNBits takes
 _CONTRACTION = 2  # inputs for each output
 _LARGE_TABLE = 1 << 20  # values; embeddings of that size are kept in half precision
@@ -116,10 +115,9 @@ class _Rewriting:
             self._model.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
 
     def _in_blocks(self) -> set[str]:
-        """The outputs of the contractions in the first half of the layers."""
+        """The outputs of the contractions."""
         contractions = [one for one in self._products if one.contracts]
-        first_half = contractions[: (len(contractions) + 1) // 2]
-        return {one.output for one in first_half if _block(one.weights) is not None}
+        return {one.output for one in contractions if _block(one.weights) is not None}
 
     def _smoothing(self, name: str) -> NDArray[np.float32]:
         """SmoothQuant's factor of each channel, of geometric mean 1."""
