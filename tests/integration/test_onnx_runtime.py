@@ -283,12 +283,11 @@ def test_a_cross_encoder_whatever_its_form(cross_encoder: Path) -> None:
     expected = TorchCrossEncoder(cross_encoder, texts=texts, device="cpu").score(
         queries, candidates
     )
-    spread = float(np.concatenate(expected.logits).std())
-    for found, exact, dropped, cut in zip(
-        scores.logits, expected.logits, scores.dropped, expected.dropped, strict=True
-    ):
-        bound = 0.5 * spread if form == "onnx int8" else 1e-3
-        np.testing.assert_allclose(found, exact, atol=bound)
+    found, exact = np.concatenate(scores.logits), np.concatenate(expected.logits)
+    if form == "onnx float32":
+        np.testing.assert_allclose(found, exact, atol=1e-3)
+    assert np.corrcoef(found, exact)[0, 1] > 0.95
+    for dropped, cut in zip(scores.dropped, expected.dropped, strict=True):
         np.testing.assert_array_equal(dropped, cut)
     (alone,) = ours.score(queries[:1], [np.array([7])]).logits
     assert alone[0] == scores.logits[0][7]
