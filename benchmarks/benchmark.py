@@ -10,6 +10,8 @@ from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.environment import hardware, peak_rss_bytes, peak_vram_bytes, versions
 from scisearch.benchmarks.loss_report import loss_report, recall_by_depth
 from scisearch.benchmarks.measurement import DEEP, Measurement
+from scisearch.benchmarks.peers.measuring import PeerMeasurement
+from scisearch.benchmarks.peers.section import peer_section
 from scisearch.benchmarks.significance import SAMPLES, SEED
 from scisearch.benchmarks.systems import check_documents_known, index_of, open_systems
 from scisearch.index.description import describe
@@ -40,6 +42,8 @@ def benchmark(request: BenchmarkRequest, *, progress: Progress | None = None) ->
     systems = open_systems(index, request.search, request.systems)
     measured = Measurement(request, collection, index, systems, progress)
     card = _card(measured, request, collection, index)
+    if request.peers:
+        card["peers"] = _peers(measured, request, collection, index, progress)
     replace_file(request.out / "card.json", card_bytes(card))
     measured.forget_work()
     return card
@@ -47,7 +51,7 @@ def benchmark(request: BenchmarkRequest, *, progress: Progress | None = None) ->
 
 def _card(
     measured: Measurement, request: BenchmarkRequest, collection: Collection, index: OpenIndex
-) -> Card:
+) -> dict[str, Any]:
     latency, runs, deep = measured.latency(), measured.runs(), measured.deep_runs()
     found = quality(
         runs,
@@ -83,6 +87,32 @@ def _card(
         "environment": _environment(request),
         "request": request.to_json(),
     }
+
+
+def _peers(
+    measured: Measurement,
+    request: BenchmarkRequest,
+    collection: Collection,
+    index: OpenIndex,
+    progress: Progress,
+) -> dict[str, Any]:
+    """After our own systems, so that nothing a peer does can cost their results."""
+    found = PeerMeasurement(
+        request,
+        collection.queries,
+        index,
+        cutoff=measured.cutoff,
+        memory=measured,
+        progress=progress,
+    ).measure()
+    return peer_section(
+        found,
+        measured.runs(),
+        collection,
+        latency=measured.latency(),
+        timed=measured.timed_queries,
+        index_doc_ids=lambda doc_id: index.documents.ordinal(doc_id) is not None,
+    )
 
 
 def _losses(

@@ -12,6 +12,7 @@ from scisearch.rerank.search_config import Mode, SearchConfig
 from scisearch.retrieval.fusion import Fusion
 
 DEMO = "demo"
+PEER_TIMEOUT = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class BenchmarkRequest:
     search: SearchConfig = field(default_factory=SearchConfig)  # its mode is not used
     latency_queries: int = 200
     cold_starts: bool = True
+    peers: tuple[str, ...] = ()  # names of the catalogue
+    peer_timeout: float = PEER_TIMEOUT  # seconds for a peer's index, and for each query
     command: tuple[str, ...] = ()  # as it was typed
 
     def to_json(self) -> dict[str, Any]:
@@ -36,6 +39,7 @@ class BenchmarkRequest:
             "systems": self.systems and list(self.systems),
             "search": asdict(self.search),
             "latency_queries": self.latency_queries,
+            "peers": list(self.peers),
         }
 
 
@@ -56,6 +60,7 @@ def request_of(card: Card, out: Path) -> BenchmarkRequest:
             search=SearchConfig(**{**asked["search"], "fusion": fusion}),
             latency_queries=asked["latency_queries"],
             cold_starts=False,  # what they cost is not compared
+            peers=tuple(asked.get("peers", ())),
         )
     except (KeyError, TypeError) as error:
         raise ConfigError(

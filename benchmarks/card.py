@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from scisearch.benchmarks.comparison import Difference, compare_evaluations
+from scisearch.benchmarks.comparison import Difference, Score, compare_evaluations
 from scisearch.benchmarks.findings import answerable
 from scisearch.benchmarks.measures import DEFAULT_MEASURES
 from scisearch.benchmarks.scoring import DocIds, Evaluation, evaluate
@@ -56,22 +56,30 @@ def quality(
     texts = {query.query_id: query.text for query in queries}
     systems: dict[str, Any] = {}
     for name, scores in comparison.scores.items():
-        low, high = ndcg_interval(runs[name], answerable(qrels), cutoff=10)
-        evaluation = evaluations[name]
         systems[name] = {
-            "measures": {
-                measure: {"mean": score.mean, "interval": [score.low, score.high]}
-                for measure, score in scores.items()
-            },
-            "ties": {MAIN_MEASURE: [low, high]},
+            **figures(scores, evaluations[name], runs[name], qrels),
             "deltas": _deltas(name, evaluations, texts),
-            "per_query": dict(evaluation.per_query[MAIN_MEASURE]),
-            "findings": [finding.to_json() for finding in evaluation.findings],
         }
     return {
         "n_queries": comparison.n_queries,
         "systems": systems,
         "tests": _tests(evaluations),
+    }
+
+
+def figures(
+    scores: Mapping[str, Score], evaluation: Evaluation, run: Run, qrels: Qrels
+) -> dict[str, Any]:
+    """One run's measures with intervals, the interval of its ties, and nDCG@10 query by query."""
+    low, high = ndcg_interval(run, answerable(qrels), cutoff=10)
+    return {
+        "measures": {
+            measure: {"mean": score.mean, "interval": [score.low, score.high]}
+            for measure, score in scores.items()
+        },
+        "ties": {MAIN_MEASURE: [low, high]},
+        "per_query": dict(evaluation.per_query[MAIN_MEASURE]),
+        "findings": [finding.to_json() for finding in evaluation.findings],
     }
 
 
@@ -110,7 +118,7 @@ def _tests(evaluations: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
     """Every pair of systems on nDCG@10, later minus earlier, Holm over all pairs."""
     pairs: dict[tuple[str, str], Difference] = {}
     for first, second in combinations(evaluations, 2):
-        two = {one: _only_main(evaluations[one]) for one in (first, second)}
+        two = {one: only_main(evaluations[one]) for one in (first, second)}
         difference = compare_evaluations(two).scores[second][MAIN_MEASURE].difference
         if difference is not None:
             pairs[first, second] = difference
@@ -126,7 +134,8 @@ def _tests(evaluations: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
     ]
 
 
-def _only_main(evaluation: Evaluation) -> Evaluation:
+def only_main(evaluation: Evaluation) -> Evaluation:
+    """The evaluation with no other measure than the main one."""
     per_query = {MAIN_MEASURE: evaluation.per_query[MAIN_MEASURE]}
     return replace(evaluation, per_query=per_query)
 

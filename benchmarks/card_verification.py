@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from scisearch.benchmarks.card import Card
 
-Kind = Literal["input", "quality", "version", "time"]
+Kind = Literal["input", "quality", "peer", "version", "time"]
 _TIME_FACTOR = 1.5  # times within this factor of each other pass for equal
 
 
@@ -22,7 +22,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class CardVerification:
-    """The changes; only those of inputs and quality speak against the card."""
+    """The changes; only those of inputs and of our own systems' quality speak against the card."""
 
     n_values: int  # quality values compared, query by query ones included
     changes: tuple[Change, ...]
@@ -48,12 +48,13 @@ def compare_cards(before: Card, after: Card) -> CardVerification:
     """What changed from one card to the other of the same request.
 
     Inputs (corpus, queries, judgements, weights) and quality must be equal to the last bit; a time
-    is told if it is more than 1.5 times the other; versions and hardware are told.
+    is told if it is more than 1.5 times the other; versions, hardware and peers are told.
     """
     old, new = _quality(before), _quality(after)
     changes = [
         *_differences("input", _inputs(before), _inputs(after)),
         *_differences("quality", old, new),
+        *_differences("peer", _peers(before), _peers(after)),
         *_differences("version", _versions(before), _versions(after)),
         *_times(before, after),
     ]
@@ -76,6 +77,16 @@ def _quality(card: Card) -> dict[str, Any]:
         found |= {f"{name} {m}": of["mean"] for m, of in quality["measures"].items()}
         found |= {f"{name} nDCG@10 of {q}": value for q, value in quality["per_query"].items()}
     return found
+
+
+def _peers(card: Card) -> dict[str, Any]:
+    """Their means, versions and failures: what other libraries do is told, not promised."""
+    found: dict[str, Any] = {}
+    peers = card.get("peers", {"systems": {}, "failed": {}})
+    for name, peer in peers["systems"].items():
+        found |= {f"{name} {m}": of["mean"] for m, of in peer["quality"]["measures"].items()}
+        found |= {f"{name} with {what}": version for what, version in peer["versions"].items()}
+    return found | {f"{name} failed": line for name, line in peers["failed"].items()}
 
 
 def _versions(card: Card) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import Progress
 from scisearch.pipeline import SearchPipeline
 from scisearch.rerank.search_config import Mode
-from scisearch.retrieval.ranking import Run
+from scisearch.retrieval.ranking import Query, Run
 from scisearch.retrieval.trec import read_run
 
 DEEP = 1000  # how far down the first stages are looked through for what was missed
@@ -56,16 +56,22 @@ class Measurement:
         self.models = model_digests(systems)
         self._progress = progress
         self.digests = self._input_digests()
-        self._fingerprint = digest_of([request.to_json(), self.digests, self.models, versions()])
+        # A peer more or less is no reason to measure our own systems again.
+        asked = {what: value for what, value in request.to_json().items() if what != "peers"}
+        self._fingerprint = digest_of([asked, self.digests, self.models, versions()])
         self._work = request.out / "work.json"
         self._done: dict[str, Any] = self._taken_up()
 
+    @property
+    def timed_queries(self) -> list[Query]:
+        """The queries that are searched one at a time."""
+        return latency_queries(self._collection.queries, self._request.latency_queries)
+
     def latency(self) -> dict[str, dict[str, Any]]:
         """System -> the percentiles of one query at a time."""
-        queries = latency_queries(self._collection.queries, self._request.latency_queries)
         samples = sample_latencies(
             self._systems,
-            queries,
+            self.timed_queries,
             self._samples,
             fingerprint=self._fingerprint,
             progress=self._progress,
@@ -103,6 +109,15 @@ class Measurement:
             self._remember()
         found: dict[str, object] = self._done[key]
         return found
+
+    def known(self, key: str) -> Any:
+        """What was remembered under this name, None for nothing."""
+        return self._done.get(key)
+
+    def remember(self, key: str, value: Any) -> None:
+        """Keep a JSON value for a benchmark that goes on after an interruption."""
+        self._done[key] = value
+        self._remember()
 
     def forget_work(self) -> None:
         """After the card, the next benchmark of this folder measures anew."""

@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scisearch.benchmarks.card import MAIN_MEASURE, MEASURES, STAGES, Card
-from scisearch.console.tables import Table, p_text
+from scisearch.console.benchmark_peers import (
+    failed_lines,
+    peer_blocks,
+    systems_and_peers,
+    test_table,
+)
+from scisearch.console.tables import Table
 
 if TYPE_CHECKING:
     from scisearch.benchmarks.card_verification import CardVerification
@@ -19,6 +25,7 @@ def render_summary(card: Card, out: Path) -> str:
     return "\n\n".join(
         [
             _summary_table(card).plain(),
+            *failed_lines(card),
             "\n".join(card["loss"]["advice"]),
             f"{out / 'report.md'}, {out / 'card.json'}, {out / 'runs'}",
         ]
@@ -40,6 +47,7 @@ def render_report(card: Card, pictures: Sequence[str] = ()) -> str:
         f" {max(100, card['loss']['depth'])} hits.",
         *_test_blocks(card),
         *_delta_blocks(card),
+        *peer_blocks(card),
         "## What is lost, and where",
         *_loss_blocks(card["loss"]),
         "## Latency, one query at a time",
@@ -75,7 +83,7 @@ def render_verification(found: "CardVerification") -> str:
 
 def _summary_table(card: Card) -> Table:
     rows = []
-    for name, system in card["systems"].items():
+    for name, system in systems_and_peers(card).items():
         measure, total = system["quality"]["measures"][MAIN_MEASURE], system["latency"]["total"]
         rows.append(
             [
@@ -83,7 +91,7 @@ def _summary_table(card: Card) -> Table:
                 _with_interval(measure),
                 f"{system['quality']['measures']['R@100']['mean']:.4f}",
                 *(f"{total[point]:.1f}" for point in ("p50", "p95", "p99")),
-                f"{system['batch']['queries_per_second']:.1f}",
+                _number(system.get("batch", {}).get("queries_per_second"), ".1f"),
             ]
         )
     header = ["system", MAIN_MEASURE, "R@100", "p50 ms", "p95 ms", "p99 ms", "queries/s"]
@@ -93,7 +101,7 @@ def _summary_table(card: Card) -> Table:
 def _quality_table(card: Card) -> Table:
     rows = [
         [name, *(_with_interval(system["quality"]["measures"][m]) for m in MEASURES)]
-        for name, system in card["systems"].items()
+        for name, system in systems_and_peers(card).items()
     ]
     return Table(["system", *MEASURES], rows)
 
@@ -106,19 +114,7 @@ def _with_interval(measure: Mapping[str, Any]) -> str:
 def _test_blocks(card: Card) -> Iterator[str]:
     if not card["tests"]:
         return
-    rows = [
-        [
-            f"{test['second']} - {test['first']}",
-            f"{test['mean']:+.4f}",
-            f"{test['interval'][0]:+.4f} to {test['interval'][1]:+.4f}",
-            p_text(test["p"]),
-            p_text(test["p_holm"]),
-            *(str(test[name]) for name in ("better", "same", "worse")),
-        ]
-        for test in card["tests"]
-    ]
-    header = [MAIN_MEASURE, "difference", "95% interval", "p", "p (Holm)"]
-    yield Table([*header, "better", "same", "worse"], rows).markdown()
+    yield test_table(card["tests"]).markdown()
     yield (
         "p: two-sided paired randomisation test; Holm's correction over all rows. The last columns"
         " count queries."

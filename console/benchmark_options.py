@@ -25,6 +25,21 @@ benchmark_options = options_of(
         metavar="LIST",
         help="Some of bm25,dense,hybrid,rerank; by default all that index and models allow.",
     ),
+    click.option(
+        "--peers",
+        is_flag=False,
+        flag_value="all",
+        metavar="[LIST]",
+        help="After COLLECTION: also run other libraries, all or some of bm25s,tantivy,...; each in"
+        " its own process; extra `peers`.",
+    ),
+    click.option(
+        "--peer-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=1800.0,
+        show_default=True,
+        help="Seconds a peer has for its index, and for each query.",
+    ),
     click.option("--split", help="Whose judgements, where there are several: train, test."),
     click.option(
         "--out", type=_PATH, help="The folder of the report.  [default: report, or CARD's verify]"
@@ -64,16 +79,20 @@ benchmark_options = options_of(
 def request_of_options(collection: str, options: dict[str, Any]) -> "BenchmarkRequest":
     """The options as a request; they are used up."""
     from scisearch.benchmarks.benchmark_request import BenchmarkRequest
+    from scisearch.benchmarks.peers.catalogue import parse_peers
     from scisearch.benchmarks.systems import parse_systems
+    from scisearch.rerank.stage import has_reranker
 
-    names = ("split", "index", "latency_queries", "cold_starts")
+    names = ("split", "index", "latency_queries", "cold_starts", "peer_timeout")
     own = {name: options.pop(name) for name in names}
-    systems, out = options.pop("systems"), options.pop("out")
+    systems, out, peers = (options.pop(name) for name in ("systems", "out", "peers"))
+    reranker = has_reranker(options["reranker"])
     return BenchmarkRequest(
         out=out or Path("report"),
         collection=collection,
         systems=parse_systems(systems) if systems is not None else None,
         search=search_config(10, options),
+        peers=parse_peers(peers, reranker=reranker) if peers is not None else (),
         command=typed_command(),
         **own,
     )

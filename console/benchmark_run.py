@@ -47,6 +47,7 @@ def verify_benchmark(
         request,
         collection=collection or request.collection,
         index=options["index"],
+        peer_timeout=options["peer_timeout"],
         search=replace(request.search, **moved),
         command=typed_command(),
     )
