@@ -23,6 +23,7 @@ _SYSTEMS: Mapping[str, dict[str, Any]] = {
     "hybrid": {"color": _GREEN, "marker": "^", "linestyle": "-."},
     "rerank": {"color": _VERMILION, "marker": "D", "linestyle": ":"},
 }
+_PEER_MARKERS = "vPX*hpd<>8"  # hollow and grey: told apart by shape, as colour is for our systems
 _STAGE_COLORS = (_SKY, _BLUE, _ORANGE, _YELLOW, _GREEN, _PURPLE, _VERMILION, _GREY)
 _HATCHES = ("", "//", "", "..", "", "\\\\", "", "")
 _SHOWN_SHARE = 0.07  # of a bar: a smaller piece has no room for its number
@@ -78,8 +79,10 @@ def _quality_latency(card: Card, title: str) -> "Figure":
     """A point a system: p50 with a bar to p95, nDCG@10 with its interval."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    figure, axes = _figure(7, 4.2)
-    for name, system in card["systems"].items():
+    peers = card.get("peers", {}).get("systems", {})
+    shown = {**card["systems"], **peers}
+    figure, axes = _figure(7, 4.2 + 0.16 * len(peers))
+    for name, system in shown.items():
         total, quality = system["latency"]["total"], system["quality"]["measures"][MAIN_MEASURE]
         mean, (low, high) = quality["mean"], quality["interval"]
         axes.errorbar(
@@ -87,16 +90,14 @@ def _quality_latency(card: Card, title: str) -> "Figure":
             mean,
             xerr=[[0], [total["p95"] - total["p50"]]],
             yerr=[[mean - low], [high - mean]],
-            fmt=_SYSTEMS[name]["marker"],
-            color=_SYSTEMS[name]["color"],
+            **_point_style(name, list(peers)),
             markersize=8,
             capsize=3,
-            linewidth=1.4,
             label=f"{name}  {mean:.3f}, {_milliseconds(total['p50'])} ms",
         )
     axes.set_xscale("log")
     axes.margins(y=0.12)
-    times = [system["latency"]["total"] for system in card["systems"].values()]
+    times = [system["latency"]["total"] for system in shown.values()]
     axes.set_xlim(min(one["p50"] for one in times) / 2, max(one["p95"] for one in times) * 2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     low_x, high_x = axes.get_xlim()
@@ -107,6 +108,14 @@ def _quality_latency(card: Card, title: str) -> "Figure":
     _plain(axes, title, "one query, ms (p50, bar to p95)", f"{MAIN_MEASURE} (95% interval)")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
+
+
+def _point_style(name: str, peers: Sequence[str]) -> dict[str, Any]:
+    if name not in peers:
+        style = _SYSTEMS[name]
+        return {"fmt": style["marker"], "color": style["color"], "linewidth": 1.4, "zorder": 3}
+    marker = _PEER_MARKERS[peers.index(name) % len(_PEER_MARKERS)]
+    return {"fmt": marker, "color": _GREY, "markerfacecolor": "white", "linewidth": 0.9}
 
 
 def _label_inside(value: float) -> str:

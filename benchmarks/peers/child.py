@@ -78,7 +78,8 @@ def _take_standard_output() -> Tell:
 
 
 def _end_with_parent() -> None:
-    while sys.stdin.buffer.read(1):
+    # not sys.stdin: a thread that waits in its buffer makes the interpreter abort at its end
+    while os.read(0, 1):
         pass
     os._exit(3)  # not sys.exit: the main thread may be deep in a library that never returns
 
