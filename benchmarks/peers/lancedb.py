@@ -25,10 +25,10 @@ def open_peer(documents: Sequence[PeerDocument], job: PeerJob) -> PeerSearch:
 
 
 def _table(documents: Sequence[PeerDocument], job: PeerJob) -> Any:
-    import lancedb
-    from lancedb.embeddings import get_registry
-    from lancedb.index import FTS
-    from lancedb.pydantic import LanceModel, Vector
+    import lancedb  # pyright: ignore[reportMissingImports]
+    from lancedb.embeddings import get_registry  # pyright: ignore[reportMissingImports]
+    from lancedb.index import FTS  # pyright: ignore[reportMissingImports]
+    from lancedb.pydantic import LanceModel, Vector  # pyright: ignore[reportMissingImports]
 
     # a folder that somebody named is no reason to run code from it
     embedder = (
@@ -49,7 +49,7 @@ def _table(documents: Sequence[PeerDocument], job: PeerJob) -> Any:
 
 
 def _reranker(job: PeerJob) -> Any:
-    from lancedb.rerankers import CrossEncoderReranker, RRFReranker
+    from lancedb.rerankers import CrossEncoderReranker, RRFReranker  # pyright: ignore[reportMissingImports]
 
     if job.reranker is None:
         return RRFReranker()

@@ -74,6 +74,7 @@ class PeerMeasurement:
         self._memory = memory
         self._progress = progress
         self._folder = (request.out / "peers").absolute()
+        self._inputs_written = False
 
     def measure(self) -> PeerRuns:
         """Every peer's run, or why it has none.
@@ -141,7 +142,8 @@ class PeerMeasurement:
             folder=str(folder),
             cutoff=self._cutoff,
             rerank_depth=self._request.search.rerank_depth,
-            **{what: str(model.folder) for what, model in models.items()},
+            encoder=_folder(models.get("encoder")),
+            reranker=_folder(models.get("reranker")),
             device=self._request.search.device,
             distributions=peer.distributions,
         )
@@ -175,12 +177,16 @@ class PeerMeasurement:
 
     def _write_inputs(self) -> None:
         """The documents of the index and the queries, once for all peers."""
-        path = self._folder / "documents.jsonl"
-        if path.exists():
+        if self._inputs_written:  # not whether they are there: of which collection might they be?
             return
+        self._inputs_written = True
         self._folder.mkdir(parents=True, exist_ok=True)
         _write_lines(self._folder / "queries.jsonl", (_query_fields(q) for q in self._queries))
-        _write_lines(path, _document_fields(self._index))
+        _write_lines(self._folder / "documents.jsonl", _document_fields(self._index))
+
+
+def _folder(model: ResolvedModel | None) -> str | None:
+    return None if model is None else str(model.folder)
 
 
 def _query_fields(query: Query) -> dict[str, str]:
@@ -198,11 +204,9 @@ def _document_fields(index: OpenIndex) -> Iterable[dict[str, str]]:
 
 
 def _write_lines(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
+    with path.open("w", encoding="utf-8") as stream:
         for row in rows:
             stream.write(json.dumps(row) + "\n")
-    temporary.replace(path)
 
 
 def _installed(peer: PeerSpec) -> dict[str, str]:

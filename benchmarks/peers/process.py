@@ -24,6 +24,7 @@ from scisearch.benchmarks.peers.protocol import PeerJob, write_job
 from scisearch.retrieval.ranking import Hit, strictly_decreasing
 
 _CHILD = "scisearch.benchmarks.peers.child"
+_EVENTS = ("ready", "query", "done", "failed")
 _SHOWN_ERROR = 200
 _ENDING_SECONDS = 10.0
 
@@ -86,14 +87,17 @@ def run_peer(
 
 
 def _start(module: str, job_path: Path, stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
-    # -P: a folder named like a library where the user stands must not be taken for it
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", _CHILD, module, str(job_path)],
-        stdin=subprocess.PIPE,  # never written to: its end tells the child that we are gone
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        start_new_session=True,  # so that its own children can be ended with it
-    )
+    try:
+        # -P: a folder named like a library where the user stands must not be taken for it
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", _CHILD, module, str(job_path)],
+            stdin=subprocess.PIPE,  # never written to: its end tells the child that we are gone
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,  # so that its own children can be ended with it
+        )
+    except OSError as error:
+        raise PeerFailure(f"its process cannot be started ({error.strerror})") from error
 
 
 def _messages(
@@ -128,13 +132,12 @@ def _listen(stream: IO[bytes], lines: "queue.Queue[bytes]") -> None:
 
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
-        message = json.loads(line)
-        known = message["event"] in ("ready", "query", "done", "failed")
+        message: dict[str, Any] = json.loads(line)
+        if message["event"] in _EVENTS:
+            return message
     except (ValueError, TypeError, KeyError):
-        known = False
-    if not known:
-        raise PeerFailure(f"said {_shortened(line)!r}, expected a message of the protocol")
-    return dict(message)
+        pass
+    raise PeerFailure(f"said {_shortened(line)!r}, expected a message of the protocol")
 
 
 def _take(

@@ -10,7 +10,7 @@ from scisearch.benchmarks.peers.protocol import PeerDocument, PeerJob, PeerSearc
 
 def open_peer(documents: Sequence[PeerDocument], job: PeerJob) -> PeerSearch:
     """The index of the documents, on disk."""
-    import tantivy
+    import tantivy  # pyright: ignore[reportMissingImports]
 
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field("row", stored=True)

@@ -7,7 +7,7 @@ from scisearch.benchmarks.peers.protocol import PeerDocument, PeerJob, PeerSearc
 
 def open_peer(documents: Sequence[PeerDocument], job: PeerJob) -> PeerSearch:
     """The index of the documents."""
-    from txtai import Embeddings
+    from txtai import Embeddings  # pyright: ignore[reportMissingImports]
 
     device = {} if job.device is None else {"gpu": job.device}
     embeddings = Embeddings(path=job.encoder, hybrid=True, **device)
