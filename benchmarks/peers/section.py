@@ -8,12 +8,12 @@ from scisearch.benchmarks.card import MAIN_MEASURE, MEASURES, figures, only_main
 from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.comparison import Difference, compare_evaluations
 from scisearch.benchmarks.latency import Sample, latency_summary
-from scisearch.benchmarks.peers.catalogue import peer_specs
+from scisearch.benchmarks.peers.catalogue import PeerSpec, peer_specs
 from scisearch.benchmarks.peers.measuring import PeerRuns
 from scisearch.benchmarks.scoring import DocIds, Evaluation, evaluate
 from scisearch.benchmarks.significance import holm
 from scisearch.index.errors import RankingError
-from scisearch.retrieval.ranking import Query, Run
+from scisearch.retrieval.ranking import Qrels, Query, Run
 
 _SAME = 1e-9
 _COMPARED = tuple(name for name in MEASURES if not name.startswith("Judged"))
@@ -42,40 +42,55 @@ def peer_section(
         RankingError: a run of ours and the judgements do not meet.
     """
 
-    def evaluated(name: str, run: Run) -> Evaluation:
-        return evaluate(run, collection.qrels, MEASURES, index_doc_ids=index_doc_ids, name=name)
-
     failed = dict(found.failed)
-    evaluations = {name: evaluated(name, run) for name, run in own.items()}
-    for name, run in found.runs.items():
-        try:
-            evaluations[name] = evaluated(name, run)
-        except RankingError as error:  # such as a run without any judged document
-            failed[name] = str(error)
+    evaluations = _evaluations(own, found.runs, collection.qrels, index_doc_ids, failed)
     scores = compare_evaluations(evaluations).scores
     systems: dict[str, Any] = {}
     for peer in peer_specs(tuple(name for name in found.runs if name in evaluations)):
-        name, facts = peer.name, found.facts[peer.name]
-        systems[name] = {
-            "kind": peer.kind,
-            "how": peer.how,
-            **{
-                what: facts[what]
-                for what in ("models", "versions", "build_seconds", "peak_rss_bytes")
-            },
-            "run": {what: facts[what] for what in ("file", "sha256")},
-            "quality": {
-                **figures(scores[name], evaluations[name], found.runs[name], collection.qrels),
-                "deltas": None,
-            },
-            "latency": _latency(facts["milliseconds"], timed),
-        }
-    tests = _tests(evaluations, list(own), list(systems))
+        name, run = peer.name, found.runs[peer.name]
+        quality = figures(scores[name], evaluations[name], run, collection.qrels)
+        systems[name] = _entry(peer, found.facts[name], quality, timed)
     return {
         "systems": systems,
-        "tests": tests,
+        "tests": _tests(evaluations, list(own), list(systems)),
         "ahead": list(_ahead(systems, evaluations, latency)),
         "failed": failed,
+    }
+
+
+def _evaluations(
+    own: Mapping[str, Run],
+    peers: Mapping[str, Run],
+    qrels: Qrels,
+    index_doc_ids: DocIds,
+    failed: dict[str, str],
+) -> dict[str, Evaluation]:
+    """Ours, then the peers'; one that cannot be evaluated is noted in `failed`."""
+    evaluations: dict[str, Evaluation] = {}
+    for name, run in {**own, **peers}.items():
+        try:
+            evaluations[name] = evaluate(
+                run, qrels, MEASURES, index_doc_ids=index_doc_ids, name=name
+            )
+        except RankingError as error:  # such as a run without any judged document
+            if name in own:
+                raise
+            failed[name] = str(error)
+    return evaluations
+
+
+def _entry(
+    peer: PeerSpec, facts: Mapping[str, Any], quality: dict[str, Any], timed: Sequence[Query]
+) -> dict[str, Any]:
+    """One peer in the shape that our systems have, as far as it has their parts."""
+    kept = ("models", "versions", "build_seconds", "peak_rss_bytes")
+    return {
+        "kind": peer.kind,
+        "how": peer.how,
+        **{what: facts[what] for what in kept},
+        "run": {what: facts[what] for what in ("file", "sha256")},
+        "quality": {**quality, "deltas": None},
+        "latency": _latency(facts["milliseconds"], timed),
     }
 
 
