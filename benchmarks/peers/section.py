@@ -41,7 +41,6 @@ def peer_section(
     Raises:
         RankingError: a run of ours and the judgements do not meet.
     """
-
     failed = dict(found.failed)
     evaluations = _evaluations(own, found.runs, collection.qrels, index_doc_ids, failed)
     scores = compare_evaluations(evaluations).scores
