@@ -5,7 +5,7 @@ bm25  ─┐
 dense ─┘
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,8 @@ from scisearch.retrieval.results import SearchResult, search_hits
 
 if TYPE_CHECKING:
     from scisearch.rerank.stage import RerankStage
+    from scisearch.rerank.truncation import Truncation
+    from scisearch.retrieval.dense import DenseRetriever
 
 NOT_RERANKED = (
     "not reranked: this version has no built-in cross-encoder; name one with --reranker"
@@ -57,10 +59,20 @@ class _Ranking:
 class SearchPipeline:
     """An open index and the models that search it. Open once, search many times."""
 
-    def __init__(self, index: OpenIndex, config: SearchConfig) -> None:
-        """Take an open index; `open` does that from a folder."""
+    def __init__(
+        self,
+        index: OpenIndex,
+        config: SearchConfig,
+        *,
+        dense: "Callable[[], DenseRetriever] | None" = None,
+    ) -> None:
+        """Take an open index; `open` does that from a folder.
+
+        `dense` gives a dense retriever that several pipelines share; None: this one opens its own.
+        """
         self.index = index
         self.config = config
+        self._shared_dense = dense
         self.mode: Mode = self._mode()
         self._loaded = False
         self._masks: dict[tuple[str, ...], Mask] = {}
@@ -124,13 +136,19 @@ class SearchPipeline:
         *,
         filters: Sequence[str] = (),
         watch: Stopwatch | None = None,
+        probabilities: dict[str, dict[str, float]] | None = None,
     ) -> list[RankedList]:
         """One list per topic, in their order, of at most `cutoff` hits; searched as one batch.
 
-        The last digits of a score depend on the batch, so equal batches give equal bytes.
+        The last digits of a score depend on the batch, so equal batches give equal bytes. In
+        `probabilities`, query_id -> doc_id -> probability of relevance is added for every document
+        that a calibrated cross-encoder scored.
         """
         texts = [topic.text for topic in topics]
         rankings = self._rank(texts, self._allowed(filters), watch or Stopwatch())
+        if probabilities is not None:
+            for topic, ranking in zip(topics, rankings, strict=True):
+                probabilities[topic.query_id] = self._by_doc_id(ranking.probabilities)
         return [
             self._ranked_list(topic.query_id, ranking.final.cut(self.config.cutoff))
             for topic, ranking in zip(topics, rankings, strict=True)
@@ -156,6 +174,25 @@ class SearchPipeline:
             digests["reranker"] = self._reranker.sha256
             digests["reranker_runtime"] = self._reranker.runtime_name
         return digests
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether hits have probabilities of relevance; loads the cross-encoder."""
+        return self.mode == "rerank" and self._reranker.calibration is not None
+
+    def truncation(
+        self, topics: Sequence[Query], candidates: Mapping[str, Sequence[str]]
+    ) -> "list[Truncation]":
+        """For each topic, how much of its candidates the cross-encoder reads; mode rerank only.
+
+        `candidates` is query_id -> doc_ids of documents in the index.
+        """
+        ordinal = self.index.documents.ordinal
+        found = [
+            np.array([ordinal(one) for one in candidates.get(topic.query_id, ())], dtype=np.int64)
+            for topic in topics
+        ]
+        return self._reranker.truncation([topic.text for topic in topics], found)
 
     def warm_up(self) -> None:
         """Load what the mode needs, so that the first query does not pay for it."""
@@ -203,6 +240,8 @@ class SearchPipeline:
     def _dense(self) -> Retriever:
         from scisearch.retrieval.dense import open_dense
 
+        if self._shared_dense is not None:
+            return self._shared_dense()
         config = self.config
         return open_dense(
             self.index,
@@ -297,6 +336,10 @@ class SearchPipeline:
             parsed = [parse_filter(expression) for expression in key]
             self._masks[key] = allowed_documents(self.index.documents, parsed)
         return self._masks[key]
+
+    def _by_doc_id(self, values: Mapping[int, float]) -> dict[str, float]:
+        doc_ids = self.index.documents.doc_ids(list(values))
+        return dict(zip(doc_ids, values.values(), strict=True))
 
     def _ranked_list(self, query_id: str, final: Scored) -> RankedList:
         doc_ids = self.index.documents.doc_ids(final.ordinals)

@@ -1,19 +1,21 @@
 """`search benchmark`: an index, the systems over it, latency and runs, and from them one card."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from scisearch.benchmarks.benchmark_request import BenchmarkRequest, benchmark_collection
 from scisearch.benchmarks.bootstrap import RESAMPLES
 from scisearch.benchmarks.card import FORMAT, Card, card_bytes, quality
 from scisearch.benchmarks.collection import Collection
-from scisearch.benchmarks.environment import hardware, peak_rss_bytes, peak_vram_bytes, versions
+from scisearch.benchmarks.environment import hardware, versions
 from scisearch.benchmarks.loss_report import loss_report, recall_by_depth
 from scisearch.benchmarks.measurement import DEEP, Measurement
 from scisearch.benchmarks.significance import SAMPLES, SEED
 from scisearch.benchmarks.systems import check_documents_known, index_of, open_systems
 from scisearch.index.description import describe
 from scisearch.index.durable import replace_file
+from scisearch.index.generations import CURRENT_NAME
 from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import NoProgress, Progress
 from scisearch.retrieval.ranking import Qrels, Run
@@ -33,22 +35,36 @@ def benchmark(request: BenchmarkRequest, *, progress: Progress | None = None) ->
     collection = benchmark_collection(request)
     dense = request.systems is None or request.systems != ("bm25",)
     path = request.index or request.out / "index"
+    before = _live(path)
     index = index_of(
         collection, path, request.search, own=request.index is None, dense=dense, progress=progress
     )
     check_documents_known(collection, index)
     systems = open_systems(index, request.search, request.systems)
     measured = Measurement(request, collection, index, systems, progress)
-    card = _card(measured, request, collection, index)
+    card = _card(measured, request, collection, index, built=_live(path) != before)
     replace_file(request.out / "card.json", card_bytes(card))
     measured.forget_work()
     return card
 
 
+def _live(path: Path) -> bytes | None:
+    """What names the live generation of an index folder; None where there is none."""
+    current = path / CURRENT_NAME
+    return current.read_bytes() if current.exists() else None
+
+
 def _card(
-    measured: Measurement, request: BenchmarkRequest, collection: Collection, index: OpenIndex
+    measured: Measurement,
+    request: BenchmarkRequest,
+    collection: Collection,
+    index: OpenIndex,
+    *,
+    built: bool,
 ) -> Card:
-    latency, runs, deep = measured.latency(), measured.runs(), measured.deep_runs()
+    latency, runs = measured.latency(), measured.runs()
+    memory = {**measured.memory(), "index_built": built}  # before deep lists and evaluation
+    deep = measured.deep_runs()
     found = quality(
         runs,
         collection.qrels,
@@ -61,7 +77,9 @@ def _card(
             "models": measured.models[name],
             "quality": found["systems"][name],
             "latency": latency[name],
+            "pairs_per_second": measured.pairs_per_second(name, runs[name], latency[name]),
             "batch": batches[name],
+            "reliability": measured.reliability(name),
             "cold_start": measured.cold_start(name),
         }
         for name in runs
@@ -76,11 +94,12 @@ def _card(
         },
         "systems": systems,
         "tests": found["tests"],
-        "loss": _losses(
-            runs, deep, collection.qrels, (request.search.rerank_depth, measured.cutoff)
-        ),
+        "loss": {
+            **_losses(runs, deep, collection.qrels, (request.search.rerank_depth, measured.cutoff)),
+            "truncation": measured.truncation(runs),
+        },
         "index": _index_facts(index),
-        "environment": _environment(request),
+        "environment": _environment(request, memory),
         "request": request.to_json(),
     }
 
@@ -115,12 +134,11 @@ def _index_facts(index: OpenIndex) -> dict[str, Any]:
     }
 
 
-def _environment(request: BenchmarkRequest) -> dict[str, Any]:
+def _environment(request: BenchmarkRequest, memory: dict[str, Any]) -> dict[str, Any]:
     return {
         "versions": versions(),
         "hardware": hardware(),
-        "peak_rss_bytes": peak_rss_bytes(),
-        "peak_vram_bytes": peak_vram_bytes(),
+        "memory_bytes": memory,
         "command": list(request.command),
         "seed": SEED,
         "bootstrap_resamples": RESAMPLES,
