@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STAGE_COLORS = (SKY, BLUE, ORANGE, YELLOW, GREEN, PURPLE, VERMILION, GREY)
-_HATCHES = ("", "//", "", "..", "", "\\\\", "", "xx")
+_HATCHES = ("", "//", "", "..", "", "\\\\", "", "")
 _SHOWN_SHARE = 0.07  # of a bar: a smaller piece has no room for its number
 _GAIN_COLUMNS = 3
 _NORMAL_95 = 1.96

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run_benchmark(collection: str | None, options: dict[str, Any], *, as_json: bool) -> bool:
-    """Write card, report.md, report.html and pictures, and print their summary; true: it is done."""
+    """Write card, reports and pictures, and print their summary; true: it is done."""
     from scisearch.benchmarks.benchmark import benchmark
     from scisearch.benchmarks.benchmark_request import DEMO
 
