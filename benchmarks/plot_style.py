@@ -39,6 +39,7 @@ _SYSTEMS: Mapping[str, dict[str, Any]] = {
     "hybrid": {"color": GREEN, "marker": "^", "linestyle": "-."},
     "rerank": {"color": VERMILION, "marker": "D", "linestyle": ":"},
 }
+_PIXELS_PER_INCH = 100  # of a page: letters of 10 points are 14 pixels high
 _OTHERS = tuple(  # a system that is none of ours: other colours, and markers of its own
     {"color": color, "marker": marker, "linestyle": (0, (3, 1, 1, 1))}
     for marker in "vP*<>"
@@ -105,4 +106,5 @@ def inline_svg(figure: "Figure", name: str, alt: str) -> str:
     head, body = svg.split(">", 1)
     view = re.search(r'viewBox="[^"]*"', head)
     box = view.group() if view else ""
-    return f'<svg {box} role="img" aria-label="{alt}" class="picture">{body}'
+    size = f"max-width: {figure.get_figwidth() * _PIXELS_PER_INCH:.0f}px"  # letters of one size
+    return f'<svg {box} role="img" aria-label="{alt}" class="picture" style="{size}">{body}'

@@ -49,7 +49,7 @@ class Table:
         )
         rows = [
             "".join(
-                f"<td{kind}>{escape(_one_line(cell))}</td>"
+                f"<td{kind}>{_html_cell(cell, number=bool(kind))}</td>"
                 for cell, kind in zip(row, kinds, strict=True)
             )
             for row in self.rows
@@ -200,6 +200,14 @@ def _padded(cell: str, width: int, *, left: bool) -> str:
 def _one_line(cell: str) -> str:
     """The cell with control characters, line ends among them, as blanks: none may break a row."""
     return "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in cell)
+
+
+def _html_cell(cell: str, *, number: bool) -> str:
+    """The cell escaped; a number's interval in brackets stands below it."""
+    value, bracket, interval = escape(_one_line(cell)).partition(" [")
+    if not number or not interval.endswith("]"):
+        return value + bracket + interval
+    return f"{value}<br><small>[{interval}</small>"
 
 
 def _escaped(cell: str) -> str:
