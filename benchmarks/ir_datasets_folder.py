@@ -77,8 +77,9 @@ def _check_parts(dataset_id: str, dataset: Any, registry: Iterable[str]) -> None
 
 
 def _write(dataset_id: str, dataset: Any, folder: Path) -> None:
-    for unfinished in (folder, folder.with_name(folder.name + ".partial")):
-        shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished = folder.with_name(folder.name + ".partial")
+    for rest in (folder, unfinished):  # of an interrupted copy
+        shutil.rmtree(rest, ignore_errors=True)
     unfinished.mkdir(parents=True)
     _lines(unfinished / "queries.jsonl", dataset.queries_iter(), _query)
     _lines(unfinished / "qrels.tsv", dataset.qrels_iter(), _judgement)

@@ -79,5 +79,6 @@ def _request(request: Card) -> dict[str, Any]:
         if search[name] is not None and Path(search[name]).is_absolute():
             search[name] = Path(search[name]).name
     folder = Path(request["collection"])
-    collection = folder.name if folder.is_dir() else request["collection"]
+    lay_somewhere = folder.is_absolute() or folder.is_dir()  # else `demo`, or an ir_datasets id
+    collection = folder.name if lay_somewhere else request["collection"]
     return {**request, "collection": collection, "search": search}

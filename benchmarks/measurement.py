@@ -167,8 +167,9 @@ class Measurement:
             )
             seconds = perf_counter() - begin
             # a batch that was interrupted is searched again as a whole
-            searched = self._collection.queries[report.n_continued // _BATCH * _BATCH :]
-            n = max(1, len(searched))
+            done = report.n_continued // _BATCH * _BATCH
+            searched = self._collection.queries[done:] if report.milliseconds else ()
+            n = len(searched)
             self._done[key] = {
                 "file": key,
                 "sha256": file_sha256(path),

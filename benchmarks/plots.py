@@ -148,7 +148,7 @@ def _gains(card: Card, gains: Mapping[str, Any], title: str) -> "Figure":
 
     columns = min(_GAIN_COLUMNS, len(gains))
     rows = -(-len(gains) // columns)
-    figure = Figure(figsize=(3.4 * columns + 0.6, 3.4 * rows), layout="constrained")
+    figure = Figure(figsize=(2.9 * columns + 0.6, 3.2 * rows), layout="constrained")
     panels: Sequence[Axes] = (
         figure.subplots(rows, columns, sharey=True, squeeze=False).ravel().tolist()
     )

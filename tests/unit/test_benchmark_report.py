@@ -181,7 +181,7 @@ def test_blocks_in_both_forms() -> None:
 
 def test_a_kept_card_has_numbers_and_no_text_and_no_path(card: dict[str, Any]) -> None:
     kept = json.dumps(kept_card(card, times=False))
-    assert "somebody" not in kept.replace("/home/somebody/words", "")
+    assert "somebody" not in kept.lower()
     assert "alert" not in kept
     assert "q0" not in kept
     assert json.loads(kept)["systems"]["bm25"]["latency"] is None

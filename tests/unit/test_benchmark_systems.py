@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from scisearch.benchmarks import environment
-from scisearch.benchmarks.benchmark_request import request_of
+from scisearch.benchmarks.benchmark_request import (
+    BenchmarkRequest,
+    benchmark_collection,
+    request_of,
+)
 from scisearch.benchmarks.card import predecessor, quality, read_card
 from scisearch.benchmarks.environment import (
     cold_start,
@@ -96,6 +100,18 @@ def test_memory_is_that_from_a_moment_on() -> None:
 def test_a_command_that_fails_is_told() -> None:
     with pytest.raises(ConfigError, match=r"cold start: search info ended with code 1: .*absent"):
         cold_start(["info", "--index", "absent"])
+
+
+def test_an_id_without_ir_datasets_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ir_datasets", None)
+    request = BenchmarkRequest(tmp_path / "out", "beir/scifact/test")
+    with pytest.raises(
+        ConfigError, match=r"an ir_datasets id .*install 'scisearch\[ir-datasets\]'"
+    ):
+        benchmark_collection(request)
+    assert not (tmp_path / "out").exists()
 
 
 def test_where_it_ran() -> None:

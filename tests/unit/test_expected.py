@@ -92,11 +92,8 @@ def run_bench(tmp_path: Path, collections: Path, value: str, code: int, *more: s
 def test_bench_runs_keeps_and_fails_on_a_drift(tmp_path: Path, collections: Path) -> None:
     shown = run_bench(tmp_path, collections, "0.5", 0, "--keep", "--no-times")
     assert shown == "words: as expected\n1 of 1 benchmarks run, 0 figures drifted\n"
-    assert results_table(read_kept_cards(tmp_path / "cards")).splitlines()[2].split("|")[1:4] == [
-        " words      ",
-        "         2 ",
-        "      1 ",
-    ]
+    row = results_table(read_kept_cards(tmp_path / "cards")).splitlines()[2]
+    assert [cell.strip() for cell in row.split("|")[1:5]] == ["words", "2", "1", "0.6309"]
     shown = run_bench(tmp_path, collections, "0.6", 1)
     assert "words: RR@10 of bm25 is 0.5000, expected 0.6000 within 0.0001" in shown
 
