@@ -32,7 +32,6 @@ from scisearch.retrieval.results import SearchResult, search_hits
 
 if TYPE_CHECKING:
     from scisearch.rerank.stage import RerankStage
-    from scisearch.rerank.truncation import Truncation
     from scisearch.retrieval.dense import DenseRetriever
 
 NOT_RERANKED = (
@@ -148,7 +147,9 @@ class SearchPipeline:
         rankings = self._rank(texts, self._allowed(filters), watch or Stopwatch())
         if probabilities is not None:
             for topic, ranking in zip(topics, rankings, strict=True):
-                probabilities[topic.query_id] = self._by_doc_id(ranking.probabilities)
+                doc_ids = self.index.documents.doc_ids(list(ranking.probabilities))
+                chances = ranking.probabilities.values()
+                probabilities[topic.query_id] = dict(zip(doc_ids, chances, strict=True))
         return [
             self._ranked_list(topic.query_id, ranking.final.cut(self.config.cutoff))
             for topic, ranking in zip(topics, rankings, strict=True)
@@ -176,23 +177,9 @@ class SearchPipeline:
         return digests
 
     @property
-    def is_calibrated(self) -> bool:
-        """Whether hits have probabilities of relevance; loads the cross-encoder."""
-        return self.mode == "rerank" and self._reranker.calibration is not None
-
-    def truncation(
-        self, topics: Sequence[Query], candidates: Mapping[str, Sequence[str]]
-    ) -> "list[Truncation]":
-        """For each topic, how much of its candidates the cross-encoder reads; mode rerank only.
-
-        `candidates` is query_id -> doc_ids of documents in the index.
-        """
-        ordinal = self.index.documents.ordinal
-        found = [
-            np.array([ordinal(one) for one in candidates.get(topic.query_id, ())], dtype=np.int64)
-            for topic in topics
-        ]
-        return self._reranker.truncation([topic.text for topic in topics], found)
+    def rerank_stage(self) -> "RerankStage":
+        """The cross-encoder and its weight, loaded; mode rerank only."""
+        return self._reranker
 
     def warm_up(self) -> None:
         """Load what the mode needs, so that the first query does not pay for it."""
@@ -336,10 +323,6 @@ class SearchPipeline:
             parsed = [parse_filter(expression) for expression in key]
             self._masks[key] = allowed_documents(self.index.documents, parsed)
         return self._masks[key]
-
-    def _by_doc_id(self, values: Mapping[int, float]) -> dict[str, float]:
-        doc_ids = self.index.documents.doc_ids(list(values))
-        return dict(zip(doc_ids, values.values(), strict=True))
 
     def _ranked_list(self, query_id: str, final: Scored) -> RankedList:
         doc_ids = self.index.documents.doc_ids(final.ordinals)

@@ -71,17 +71,8 @@ def _card(
         collection.queries,
         index_doc_ids=lambda doc_id: index.documents.ordinal(doc_id) is not None,
     )
-    batches = measured.batches()
     systems = {
-        name: {
-            "models": measured.models[name],
-            "quality": found["systems"][name],
-            "latency": latency[name],
-            "pairs_per_second": measured.pairs_per_second(name, runs[name], latency[name]),
-            "batch": batches[name],
-            "reliability": measured.reliability(name),
-            "cold_start": measured.cold_start(name),
-        }
+        name: {"quality": found["systems"][name], **_costs(measured, name, runs[name], latency)}
         for name in runs
     }
     return {
@@ -101,6 +92,20 @@ def _card(
         "index": _index_facts(index),
         "environment": _environment(request, memory),
         "request": request.to_json(),
+    }
+
+
+def _costs(
+    measured: Measurement, name: str, run: Run, latency: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """All of one system but its quality."""
+    return {
+        "models": measured.models[name],
+        "latency": latency[name],
+        "pairs_per_second": measured.pairs_per_second(name, run, latency[name]),
+        "batch": measured.batches()[name],
+        "reliability": measured.reliability(name),
+        "cold_start": measured.cold_start(name),
     }
 
 

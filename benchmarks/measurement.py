@@ -200,7 +200,8 @@ class Measurement:
 
     def _probabilities(self, name: str) -> Path | None:
         """Where those of a system are; None for one that has none."""
-        if not self._systems[name].is_calibrated:
+        pipeline = self._systems[name]
+        if pipeline.mode != "rerank" or pipeline.rerank_stage.calibration is None:
             return None
         return self._request.out / f"runs/{name}.probabilities.jsonl"
 

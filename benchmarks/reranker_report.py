@@ -33,7 +33,11 @@ def truncation_loss(
     """
     asked = [query for query in queries if query.query_id in run]
     candidates = scored_documents(run, asked, pipeline.config.rerank_depth)
-    found = pipeline.truncation(asked, candidates)
+    ordinal = pipeline.index.documents.ordinal
+    found = pipeline.rerank_stage.truncation(
+        [query.text for query in asked],
+        [np.array([ordinal(one) for one in candidates[q.query_id]], np.int64) for q in asked],
+    )
     if not any(len(one.lengths) for one in found):
         return None
     cut_documents: set[str] = set()

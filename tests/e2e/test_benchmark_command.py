@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scisearch.benchmarks import measurement
+from scisearch.benchmarks.card import read_card
+from scisearch.benchmarks.kept_cards import write_kept_card
 from scisearch.cli import main
 
 Search = Callable[..., Result]
@@ -90,6 +92,24 @@ def test_a_card_is_verified_and_a_changed_one_is_not(tmp_path: Path, collection:
     changes = json.loads(found)["changes"]
     told = {(one["kind"], one["what"]) for one in changes if one["kind"] != "time"}
     assert told == {("quality", "bm25 nDCG@10 of q1"), ("version", "numpy")}
+
+
+def test_a_kept_card_is_verified_with_the_collection_where_it_is_now(
+    tmp_path: Path, collection: Path
+) -> None:
+    out, kept = tmp_path / "report", tmp_path / "kept.json"
+    benchmark(collection, out)
+    card = read_card(out / "card.json")
+    write_kept_card(card, kept)
+    moved = collection.rename(tmp_path / "moved")
+    message = search("benchmark", "--verify", kept, code=1).stderr
+    assert "words: no such folder" in message or "words: is neither a folder" in message
+    found = search("benchmark", moved, "--verify", kept, "--out", tmp_path / "again").output
+    assert "reproduced: 7 values of quality are exactly the same" in found
+    (moved / "qrels.tsv").write_text("q0 0 gene-1 1\n")
+    found = search("benchmark", moved, "--verify", kept, "--out", tmp_path / "again", code=1).output
+    assert "input: qrels: " in found
+    assert "quality: bm25 nDCG@10 of all queries, sha256: " in found
 
 
 def test_an_interrupted_benchmark_is_continued(
