@@ -112,11 +112,11 @@ class Measurement:
         self._remember()
         return now
 
-    def pairs_per_second(self, name: str, run: Run, latency: Mapping[str, Any]) -> float | None:
+    def pairs_per_second(self, run: Run, latency: Mapping[str, Any]) -> float | None:
         """Of the cross-encoder, one query at a time; None for a system without one."""
         spent = latency["stages"].get("cross-encoder", {}).get("mean", 0.0) * latency["n"]
         queries = latency_queries(self._collection.queries, self._request.latency_queries)
-        return self._pairs(name, run, queries) / spent * 1e3 if spent else None
+        return self._pairs(run, queries) / spent * 1e3 if spent else None
 
     def truncation(self, runs: Mapping[str, Run]) -> dict[str, Any] | None:
         """What the cross-encoder could not read; None without one."""
@@ -175,9 +175,7 @@ class Measurement:
                 "sha256": file_sha256(path),
                 "batch": _BATCH,
                 "queries_per_second": n / seconds,
-                "pairs_per_second": self._batch_speed(
-                    name, read_run(path), searched, report.milliseconds
-                ),
+                "pairs_per_second": self._batch_speed(path, searched, report.milliseconds),
                 "milliseconds_per_query": {
                     stage: ms / n for stage, ms in report.milliseconds.items()
                 },
@@ -186,15 +184,13 @@ class Measurement:
         return read_run(path)
 
     def _batch_speed(
-        self, name: str, run: Run, queries: Sequence[Query], milliseconds: Mapping[str, float]
+        self, path: Path, queries: Sequence[Query], milliseconds: Mapping[str, float]
     ) -> float | None:
         spent = milliseconds.get("cross-encoder", 0.0)
-        return self._pairs(name, run, queries) / spent * 1e3 if spent else None
+        return self._pairs(read_run(path), queries) / spent * 1e3 if spent else None
 
-    def _pairs(self, name: str, run: Run, queries: Sequence[Query]) -> int:
-        """How many pairs the cross-encoder scored for these queries."""
-        if name != "rerank":
-            return 0
+    def _pairs(self, run: Run, queries: Sequence[Query]) -> int:
+        """How many pairs the cross-encoder scored for these queries, of the run of `rerank`."""
         depth = self._request.search.rerank_depth
         return sum(map(len, scored_documents(run, queries, depth).values()))
 
