@@ -129,7 +129,9 @@ class Measurement:
     def reliability(self, name: str) -> dict[str, Any] | None:
         """Whether probabilities of relevance are right; None for a system without them."""
         path = self._probabilities(name)
-        return path and score_reliability(read_probabilities(path), self._collection.qrels)
+        if path is None:
+            return None
+        return score_reliability(read_probabilities(path), self._collection.qrels)
 
     def cold_start(self, name: str) -> dict[str, object] | None:
         """Time and memory of a fresh `search query`; None where nobody wants to wait for it."""

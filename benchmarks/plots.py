@@ -43,8 +43,9 @@ def draw_figures(card: Card) -> "dict[str, Figure]":
     gains = {name: one for name, one in card["systems"].items() if one["quality"]["deltas"]}
     if gains:
         drawn["gains"] = _gains(card, gains, title)
-    found = next((one["reliability"] for one in card["systems"].values() if one["reliability"]), 0)
-    if found:
+    curves = (one["reliability"] for one in card["systems"].values())
+    found = next(filter(None, curves), None)
+    if found is not None:
         drawn["reliability"] = _reliability(found, title)
     return drawn
 
