@@ -1,6 +1,9 @@
 # make demo   what a user would type, on the demo collection
 # make test   all tests
 # make check  ruff, mypy strict, pyright
+# make bench  the benchmarks of benchmarks/expected.toml whose collections are in COLLECTIONS; fails on
+#             a drift in quality. BENCH="--only demo", "--systems bm25", "--keep": see --help
+# make docs   the table of results in README.md, from benchmarks/cards
 #
 # Each sets itself up in .venv from the package index, pinned by constraints.txt, and needs no other.
 
@@ -8,11 +11,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
+COLLECTIONS ?= ../shared/collections
+BENCH ?=
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SEARCH := HF_HUB_OFFLINE=1 $(BIN)/search
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench docs clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,7 +26,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable ".[offline,train]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[offline,train,ir-datasets]" --group dev
 	touch $@
 
 demo: $(VENV)/installed
@@ -42,5 +47,11 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/pyright
 
+bench: $(VENV)/installed
+	HF_HUB_OFFLINE=1 $(BIN)/python -P -m scisearch.benchmarks.bench --collections $(COLLECTIONS) $(BENCH)
+
+docs: $(VENV)/installed
+	$(BIN)/python -P -m scisearch.console.readme_table
+
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info
+	rm -rf $(VENV) $(DEMO) .bench build dist *.egg-info

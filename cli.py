@@ -209,8 +209,9 @@ def benchmark_command(
 ) -> None:
     """Measure quality and latency on COLLECTION, and say which stage to fix.
 
-    COLLECTION is a folder with corpus, queries and qrels (also BEIR), or `demo`, the default. An
-    interrupted benchmark is continued by the same command.
+    COLLECTION is a folder with corpus, queries and qrels (also BEIR), `demo`, the default, or an
+    id of ir_datasets such as beir/scifact/test. An interrupted benchmark is continued by the same
+    command.
     """
     from scisearch.console.benchmark_run import run_benchmark, verify_benchmark
 

@@ -5,7 +5,7 @@ bm25  ─┐
 dense ─┘
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from scisearch.retrieval.results import SearchResult, search_hits
 
 if TYPE_CHECKING:
     from scisearch.rerank.stage import RerankStage
+    from scisearch.retrieval.dense import DenseRetriever
 
 NOT_RERANKED = (
     "not reranked: this version has no built-in cross-encoder; name one with --reranker"
@@ -57,10 +58,20 @@ class _Ranking:
 class SearchPipeline:
     """An open index and the models that search it. Open once, search many times."""
 
-    def __init__(self, index: OpenIndex, config: SearchConfig) -> None:
-        """Take an open index; `open` does that from a folder."""
+    def __init__(
+        self,
+        index: OpenIndex,
+        config: SearchConfig,
+        *,
+        dense: "Callable[[], DenseRetriever] | None" = None,
+    ) -> None:
+        """Take an open index; `open` does that from a folder.
+
+        `dense` gives a dense retriever that several pipelines share; None: this one opens its own.
+        """
         self.index = index
         self.config = config
+        self._shared_dense = dense
         self.mode: Mode = self._mode()
         self._loaded = False
         self._masks: dict[tuple[str, ...], Mask] = {}
@@ -124,13 +135,21 @@ class SearchPipeline:
         *,
         filters: Sequence[str] = (),
         watch: Stopwatch | None = None,
+        probabilities: dict[str, dict[str, float]] | None = None,
     ) -> list[RankedList]:
         """One list per topic, in their order, of at most `cutoff` hits; searched as one batch.
 
-        The last digits of a score depend on the batch, so equal batches give equal bytes.
+        The last digits of a score depend on the batch, so equal batches give equal bytes. In
+        `probabilities`, query_id -> doc_id -> probability of relevance is added for every document
+        that a calibrated cross-encoder scored.
         """
         texts = [topic.text for topic in topics]
         rankings = self._rank(texts, self._allowed(filters), watch or Stopwatch())
+        if probabilities is not None:
+            for topic, ranking in zip(topics, rankings, strict=True):
+                doc_ids = self.index.documents.doc_ids(list(ranking.probabilities))
+                chances = ranking.probabilities.values()
+                probabilities[topic.query_id] = dict(zip(doc_ids, chances, strict=True))
         return [
             self._ranked_list(topic.query_id, ranking.final.cut(self.config.cutoff))
             for topic, ranking in zip(topics, rankings, strict=True)
@@ -156,6 +175,11 @@ class SearchPipeline:
             digests["reranker"] = self._reranker.sha256
             digests["reranker_runtime"] = self._reranker.runtime_name
         return digests
+
+    @property
+    def rerank_stage(self) -> "RerankStage":
+        """The cross-encoder and its weight, loaded; mode rerank only."""
+        return self._reranker
 
     def warm_up(self) -> None:
         """Load what the mode needs, so that the first query does not pay for it."""
@@ -203,6 +227,8 @@ class SearchPipeline:
     def _dense(self) -> Retriever:
         from scisearch.retrieval.dense import open_dense
 
+        if self._shared_dense is not None:
+            return self._shared_dense()
         config = self.config
         return open_dense(
             self.index,

@@ -1,13 +1,14 @@
 """`search benchmark`: an index, the systems over it, latency and runs, and from them one card."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from scisearch.benchmarks.benchmark_request import BenchmarkRequest, benchmark_collection
 from scisearch.benchmarks.bootstrap import RESAMPLES
 from scisearch.benchmarks.card import FORMAT, Card, card_bytes, quality
 from scisearch.benchmarks.collection import Collection
-from scisearch.benchmarks.environment import hardware, peak_rss_bytes, peak_vram_bytes, versions
+from scisearch.benchmarks.environment import hardware, versions
 from scisearch.benchmarks.loss_report import loss_report, recall_by_depth
 from scisearch.benchmarks.measurement import DEEP, Measurement
 from scisearch.benchmarks.peers.measuring import PeerMeasurement
@@ -16,6 +17,7 @@ from scisearch.benchmarks.significance import SAMPLES, SEED
 from scisearch.benchmarks.systems import check_documents_known, index_of, open_systems
 from scisearch.index.description import describe
 from scisearch.index.durable import replace_file
+from scisearch.index.generations import CURRENT_NAME
 from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import NoProgress, Progress
 from scisearch.retrieval.ranking import Qrels, Run
@@ -35,13 +37,14 @@ def benchmark(request: BenchmarkRequest, *, progress: Progress | None = None) ->
     collection = benchmark_collection(request)
     dense = request.systems is None or request.systems != ("bm25",)
     path = request.index or request.out / "index"
+    before = _live(path)
     index = index_of(
         collection, path, request.search, own=request.index is None, dense=dense, progress=progress
     )
     check_documents_known(collection, index)
     systems = open_systems(index, request.search, request.systems)
     measured = Measurement(request, collection, index, systems, progress)
-    card = _card(measured, request, collection, index)
+    card = _card(measured, request, collection, index, built=_live(path) != before)
     if request.peers:
         card["peers"] = _peers(measured, request, collection, index, progress)
     replace_file(request.out / "card.json", card_bytes(card))
@@ -49,25 +52,31 @@ def benchmark(request: BenchmarkRequest, *, progress: Progress | None = None) ->
     return card
 
 
+def _live(path: Path) -> bytes | None:
+    """What names the live generation of an index folder; None where there is none."""
+    current = path / CURRENT_NAME
+    return current.read_bytes() if current.exists() else None
+
+
 def _card(
-    measured: Measurement, request: BenchmarkRequest, collection: Collection, index: OpenIndex
-) -> dict[str, Any]:
-    latency, runs, deep = measured.latency(), measured.runs(), measured.deep_runs()
+    measured: Measurement,
+    request: BenchmarkRequest,
+    collection: Collection,
+    index: OpenIndex,
+    *,
+    built: bool,
+) -> Card:
+    latency, runs = measured.latency(), measured.runs()
+    memory = {**measured.memory(), "index_built": built}  # before deep lists and evaluation
+    deep = measured.deep_runs()
     found = quality(
         runs,
         collection.qrels,
         collection.queries,
         index_doc_ids=lambda doc_id: index.documents.ordinal(doc_id) is not None,
     )
-    batches = measured.batches()
     systems = {
-        name: {
-            "models": measured.models[name],
-            "quality": found["systems"][name],
-            "latency": latency[name],
-            "batch": batches[name],
-            "cold_start": measured.cold_start(name),
-        }
+        name: {"quality": found["systems"][name], **_costs(measured, name, runs[name], latency)}
         for name in runs
     }
     return {
@@ -80,11 +89,12 @@ def _card(
         },
         "systems": systems,
         "tests": found["tests"],
-        "loss": _losses(
-            runs, deep, collection.qrels, (request.search.rerank_depth, measured.cutoff)
-        ),
+        "loss": {
+            **_losses(runs, deep, collection.qrels, (request.search.rerank_depth, measured.cutoff)),
+            "truncation": measured.truncation(runs),
+        },
         "index": _index_facts(index),
-        "environment": _environment(request),
+        "environment": _environment(request, memory),
         "request": request.to_json(),
     }
 
@@ -113,6 +123,20 @@ def _peers(
         timed=measured.timed_queries,
         index_doc_ids=lambda doc_id: index.documents.ordinal(doc_id) is not None,
     )
+
+
+def _costs(
+    measured: Measurement, name: str, run: Run, latency: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """All of one system but its quality."""
+    return {
+        "models": measured.models[name],
+        "latency": latency[name],
+        "pairs_per_second": measured.pairs_per_second(run, latency[name]),
+        "batch": measured.batches()[name],
+        "reliability": measured.reliability(name),
+        "cold_start": measured.cold_start(name),
+    }
 
 
 def _losses(
@@ -145,12 +169,11 @@ def _index_facts(index: OpenIndex) -> dict[str, Any]:
     }
 
 
-def _environment(request: BenchmarkRequest) -> dict[str, Any]:
+def _environment(request: BenchmarkRequest, memory: dict[str, Any]) -> dict[str, Any]:
     return {
         "versions": versions(),
         "hardware": hardware(),
-        "peak_rss_bytes": peak_rss_bytes(),
-        "peak_vram_bytes": peak_vram_bytes(),
+        "memory_bytes": memory,
         "command": list(request.command),
         "seed": SEED,
         "bootstrap_resamples": RESAMPLES,

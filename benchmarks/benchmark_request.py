@@ -1,12 +1,18 @@
 """What a benchmark is asked for, by options or by the card of an earlier one."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from scisearch.benchmarks.card import Card
 from scisearch.benchmarks.collection import Collection, read_collection
 from scisearch.benchmarks.demo import write_demo
+from scisearch.benchmarks.ir_datasets_folder import (
+    EXTRA,
+    dataset_folder,
+    ir_datasets_installed,
+    may_be_dataset_id,
+)
 from scisearch.index.errors import ConfigError
 from scisearch.rerank.search_config import Mode, SearchConfig
 from scisearch.retrieval.fusion import Fusion
@@ -20,7 +26,7 @@ class BenchmarkRequest:
     """What is measured, and where the card goes."""
 
     out: Path
-    collection: str = DEMO  # a folder, or `demo`
+    collection: str = DEMO  # a folder, `demo`, or an ir_datasets id
     split: str | None = None
     systems: tuple[Mode, ...] | None = None  # None: all that index and models allow
     index: Path | None = None  # None: OUT/index, built where there is none
@@ -70,19 +76,32 @@ def request_of(card: Card, out: Path) -> BenchmarkRequest:
 
 
 def benchmark_collection(request: BenchmarkRequest) -> Collection:
-    """The demo collection, written into OUT/demo, or the one in a folder.
+    """The one in a folder, the demo (written into OUT/demo) or an ir_datasets id (OUT/ir-datasets).
 
     Raises:
-        ConfigError: there is no such folder, or a part of the collection is missing.
+        ConfigError: there is no such folder or id, or a part of the collection is missing.
         RankingError: a file is malformed.
     """
     if request.collection == DEMO:
         write_demo(request.out / DEMO)
         return read_collection(request.out / DEMO, split=request.split)
     folder = Path(request.collection)
-    if not folder.is_dir():
+    if folder.is_dir():
+        return read_collection(folder, split=request.split)
+    if may_be_dataset_id(request.collection) and ir_datasets_installed():
+        return _dataset(request)
+    raise ConfigError(
+        f"{folder}: no such folder, expected one with corpus.parquet, queries.jsonl and qrels.tsv,"
+        f" the word {DEMO}, or an ir_datasets id such as beir/scifact/test ({EXTRA})"
+    )
+
+
+def _dataset(request: BenchmarkRequest) -> Collection:
+    name = request.collection
+    if request.split is not None:
         raise ConfigError(
-            f"{folder}: no such folder, expected one with corpus.parquet, queries.jsonl and"
-            f" qrels.tsv, or the word {DEMO}"
+            f"{name}: found --split {request.split}, expected the split in the id, such as"
+            f" {name}/{request.split}"
         )
-    return read_collection(folder, split=request.split)
+    collection = read_collection(dataset_folder(name, request.out / "ir-datasets"))
+    return replace(collection, name=name)

@@ -13,13 +13,13 @@ from scisearch.benchmarks.findings import answerable
 from scisearch.benchmarks.measures import DEFAULT_MEASURES
 from scisearch.benchmarks.scoring import DocIds, Evaluation, evaluate
 from scisearch.benchmarks.significance import holm
-from scisearch.benchmarks.ties import ndcg_interval
+from scisearch.benchmarks.ties import ties_reordered
 from scisearch.index.errors import ConfigError
 from scisearch.retrieval.ranking import Qrels, Query, Run
 
 Card: TypeAlias = Mapping[str, Any]
 
-FORMAT = 1
+FORMAT = 2
 MAIN_MEASURE = "nDCG@10"
 MEASURES = (*DEFAULT_MEASURES, "Judged@10")
 STAGES = (  # of one query, in their order
@@ -71,16 +71,26 @@ def figures(
     scores: Mapping[str, Score], evaluation: Evaluation, run: Run, qrels: Qrels
 ) -> dict[str, Any]:
     """One run's measures with intervals, the interval of its ties, and nDCG@10 query by query."""
-    low, high = ndcg_interval(run, answerable(qrels), cutoff=10)
     return {
         "measures": {
             measure: {"mean": score.mean, "interval": [score.low, score.high]}
             for measure, score in scores.items()
         },
-        "ties": {MAIN_MEASURE: [low, high]},
+        "ties": _ties(run, qrels, evaluation),
         "per_query": dict(evaluation.per_query[MAIN_MEASURE]),
         "findings": [finding.to_json() for finding in evaluation.findings],
     }
+
+
+def _ties(run: Run, qrels: Qrels, evaluation: Evaluation) -> dict[str, Any]:
+    """Between which values the measures stay in any order of tied documents."""
+    judged = answerable(qrels)
+    worst, tied = ties_reordered(run, judged, best=False)
+    if not tied:
+        return {"hits": 0, "intervals": {m: [v, v] for m, v in evaluation.mean.items()}}
+    best, _ = ties_reordered(run, judged, best=True)
+    low, high = (evaluate(one, judged, MEASURES).mean for one in (worst, best))
+    return {"hits": tied, "intervals": {m: [low[m], high[m]] for m in evaluation.mean}}
 
 
 def predecessor(name: str, names: Sequence[str]) -> str | None:

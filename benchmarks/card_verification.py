@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scisearch.benchmarks.card import Card
+from scisearch.benchmarks.card import Card, digest_of
 
 Kind = Literal["input", "quality", "peer", "version", "time"]
 _TIME_FACTOR = 1.5  # times within this factor of each other pass for equal
@@ -50,7 +50,9 @@ def compare_cards(before: Card, after: Card) -> CardVerification:
     Inputs (corpus, queries, judgements, weights) and quality must be equal to the last bit; a time
     is told if it is more than 1.5 times the other; versions, hardware and peers are told.
     """
-    old, new = _quality(before), _quality(after)
+    # a kept card has a digest in place of the values query by query
+    whole = all("per_query" in s["quality"] for c in (before, after) for s in c["systems"].values())
+    old, new = _quality(before, by_query=whole), _quality(after, by_query=whole)
     changes = [
         *_differences("input", _inputs(before), _inputs(after)),
         *_differences("quality", old, new),
@@ -70,12 +72,16 @@ def _inputs(card: Card) -> dict[str, Any]:
     return found
 
 
-def _quality(card: Card) -> dict[str, Any]:
+def _quality(card: Card, *, by_query: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, system in card["systems"].items():
         quality = system["quality"]
         found |= {f"{name} {m}": of["mean"] for m, of in quality["measures"].items()}
-        found |= {f"{name} nDCG@10 of {q}": value for q, value in quality["per_query"].items()}
+        if by_query:
+            found |= {f"{name} nDCG@10 of {q}": value for q, value in quality["per_query"].items()}
+        else:
+            digest = quality.get("per_query_sha256") or digest_of(quality["per_query"])
+            found[f"{name} nDCG@10 of all queries, sha256"] = digest
     return found
 
 
@@ -103,7 +109,7 @@ def _differences(kind: Kind, before: dict[str, Any], after: dict[str, Any]) -> I
 
 def _times(before: Card, after: Card) -> Iterator[Change]:
     for name, system in before["systems"].items():
-        if name not in after["systems"]:
+        if name not in after["systems"] or system["latency"] is None:
             continue
         for point in ("p50", "p95"):
             old = system["latency"]["total"][point]

@@ -7,8 +7,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from scisearch.index.errors import ConfigError
 from scisearch.index.manifest import library_versions
@@ -42,6 +44,47 @@ def hardware() -> dict[str, object]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What this process holds and held at most, in bytes; None where the system does not say.
+
+    Resident pages of memory-mapped index files are among it. `vram_allocated` is what tensors
+    took at most, `vram_reserved` what torch took from the GPU for them, both without the driver's
+    own; None without CUDA.
+    """
+
+    rss: int | None
+    peak_rss: int | None
+    vram_allocated: int | None
+    vram_reserved: int | None
+    since: str  # when the peak was last set back
+
+
+def reset_peak_memory() -> str:
+    """Count the peaks from now on where the system can; since when they are counted."""
+    torch = _cuda()
+    if torch is not None:
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # man 5 proc: resets VmHWM
+    except OSError:
+        return "process start"
+    return "models loaded"
+
+
+def memory(since: str) -> Memory:
+    """The memory of this process; `since` is what `reset_peak_memory` told."""
+    found = _status_bytes("self")
+    torch = _cuda()
+    return Memory(
+        rss=found.get("VmRSS"),
+        peak_rss=found.get("VmHWM", peak_rss_bytes()),
+        vram_allocated=torch and int(torch.cuda.max_memory_allocated()),
+        vram_reserved=torch and int(torch.cuda.max_memory_reserved()),
+        since=since,
+    )
+
+
 def peak_rss_bytes() -> int | None:
     """The largest resident memory of this process so far; None where the system does not say."""
     try:
@@ -49,14 +92,6 @@ def peak_rss_bytes() -> int | None:
     except ImportError:  # Windows
         return None
     return _maxrss_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-
-
-def peak_vram_bytes() -> int | None:
-    """The most accelerator memory torch held so far; None without CUDA."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
-        return None
-    return int(torch.cuda.max_memory_allocated())
 
 
 def cold_start(arguments: Sequence[str]) -> dict[str, object]:
@@ -93,15 +128,25 @@ def _watch_memory(pid: int, peaks: list[int]) -> None:
     Not wait4's maximum: that of a started process begins with the memory of its parent.
     """
     while True:
-        try:
-            lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-        except OSError:
+        peak = _status_bytes(pid).get("VmHWM")
+        if peak is None:  # ended, waited for or not
             return
-        found = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-        if not found:  # ended, and not yet waited for
-            return
-        peaks.append(found[0] * 1024)
+        peaks.append(peak)
         time.sleep(_LOOK_SECONDS)
+
+
+def _status_bytes(pid: int | str) -> dict[str, int]:
+    """VmRSS and VmHWM of a process; nothing where it has ended, or the system has no /proc."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    fields = (line.partition(":") for line in lines)
+    return {
+        name: int(value.split()[0]) * 1024
+        for name, _, value in fields
+        if name in ("VmRSS", "VmHWM")
+    }
 
 
 def _maxrss_bytes(value: int) -> int:
@@ -127,7 +172,11 @@ def _memory() -> int | None:
 
 def _accelerator() -> str | None:
     """What torch would use; None where no system needed torch."""
+    torch = _cuda()
+    return None if torch is None else str(torch.cuda.get_device_name(0))
+
+
+def _cuda() -> Any:
+    """torch, where a system needed it and it has a GPU; else None."""
     torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
-        return None
-    return str(torch.cuda.get_device_name(0))
+    return torch if torch is not None and torch.cuda.is_available() else None

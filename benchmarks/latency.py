@@ -18,7 +18,7 @@ from scisearch.pipeline import SearchPipeline
 from scisearch.retrieval.ranking import Query
 
 _WARM_UP_QUERIES = 3
-_PERCENTILES = (50, 95, 99)
+_PERCENTILES = (5, 50, 95, 99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def sample_latencies(
 
 
 def latency_summary(samples: Iterable[Sample]) -> dict[str, dict[str, Any]]:
-    """System -> number of samples, and of the total and each stage mean, p50, p95, p99 in ms.
+    """System -> number of samples, and of the total and each stage mean, p5, p50, p95, p99 in ms.
 
     Percentiles are interpolated linearly. A stage that a query skipped counts as 0 for it.
     """

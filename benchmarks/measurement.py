@@ -5,7 +5,8 @@ OUT/runs/; the next one of the same request goes on from there.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,8 +14,14 @@ from typing import Any
 from scisearch.benchmarks.benchmark_request import BenchmarkRequest
 from scisearch.benchmarks.card import digest_of
 from scisearch.benchmarks.collection import Collection
-from scisearch.benchmarks.environment import cold_start, versions
+from scisearch.benchmarks.environment import cold_start, memory, reset_peak_memory, versions
 from scisearch.benchmarks.latency import latency_queries, latency_summary, sample_latencies
+from scisearch.benchmarks.probability_log import read_probabilities
+from scisearch.benchmarks.reranker_report import (
+    score_reliability,
+    scored_documents,
+    truncation_loss,
+)
 from scisearch.benchmarks.run_file import write_run_file
 from scisearch.benchmarks.systems import at_cutoff, model_digests
 from scisearch.index.durable import replace_file
@@ -61,6 +68,7 @@ class Measurement:
         self._fingerprint = digest_of([asked, self.digests, self.models, versions()])
         self._work = request.out / "work.json"
         self._done: dict[str, Any] = self._taken_up()
+        self._since = reset_peak_memory()  # neither a build nor the evaluation counts
 
     @property
     def timed_queries(self) -> list[Query]:
@@ -98,6 +106,38 @@ class Measurement:
     def cutoff(self) -> int:
         """How many hits of a query the run files have, at most."""
         return max(_LEAST_CUTOFF, self._request.search.rerank_depth)
+
+    def memory(self) -> dict[str, Any]:
+        """Memory of this process, all systems loaded: the most of it and of interrupted ones."""
+        now = asdict(memory(self._since))
+        before = self._done.get("memory", {})
+        for name in ("peak_rss", "vram_allocated", "vram_reserved"):
+            found = [one[name] for one in (now, before) if one.get(name) is not None]
+            now[name] = max(found, default=None)
+        self._done["memory"] = now
+        self._remember()
+        return now
+
+    def pairs_per_second(self, run: Run, latency: Mapping[str, Any]) -> float | None:
+        """Of the cross-encoder, one query at a time; None for a system without one."""
+        spent = latency["stages"].get("cross-encoder", {}).get("mean", 0.0) * latency["n"]
+        queries = latency_queries(self._collection.queries, self._request.latency_queries)
+        return self._pairs(run, queries) / spent * 1e3 if spent else None
+
+    def truncation(self, runs: Mapping[str, Run]) -> dict[str, Any] | None:
+        """What the cross-encoder could not read; None without one."""
+        if "rerank" not in runs:
+            return None
+        collection = self._collection
+        pipeline = self._systems["rerank"]
+        return truncation_loss(pipeline, collection.queries, runs["rerank"], collection.qrels)
+
+    def reliability(self, name: str) -> dict[str, Any] | None:
+        """Whether probabilities of relevance are right; None for a system without them."""
+        path = self._probabilities(name)
+        if path is None:
+            return None
+        return score_reliability(read_probabilities(path), self._collection.qrels)
 
     def cold_start(self, name: str) -> dict[str, object] | None:
         """Time and memory of a fresh `search query`; None where nobody wants to wait for it."""
@@ -140,14 +180,19 @@ class Measurement:
                 tag=name,
                 batch=_BATCH,
                 progress=self._progress,
+                probabilities=self._probabilities(name),
             )
-            seconds, n = perf_counter() - begin, report.n_topics - report.n_continued
+            seconds = perf_counter() - begin
+            # a batch that was interrupted is searched again as a whole
+            done = report.n_continued // _BATCH * _BATCH
+            searched = self._collection.queries[done:] if report.milliseconds else ()
+            n = len(searched)
             self._done[key] = {
                 "file": key,
                 "sha256": file_sha256(path),
                 "batch": _BATCH,
                 "queries_per_second": n / seconds,
-                "pairs_per_second": self._pairs_per_second(name, n, report.milliseconds),
+                "pairs_per_second": self._batch_speed(path, searched, report.milliseconds),
                 "milliseconds_per_query": {
                     stage: ms / n for stage, ms in report.milliseconds.items()
                 },
@@ -155,14 +200,23 @@ class Measurement:
             self._remember()
         return read_run(path)
 
-    def _pairs_per_second(
-        self, name: str, n: int, milliseconds: Mapping[str, float]
+    def _batch_speed(
+        self, path: Path, queries: Sequence[Query], milliseconds: Mapping[str, float]
     ) -> float | None:
-        """Upper bound where a query had fewer candidates than the reranking depth."""
         spent = milliseconds.get("cross-encoder", 0.0)
-        if name != "rerank" or not spent:
+        return self._pairs(read_run(path), queries) / spent * 1e3 if spent else None
+
+    def _pairs(self, run: Run, queries: Sequence[Query]) -> int:
+        """How many pairs the cross-encoder scored for these queries, of the run of `rerank`."""
+        depth = self._request.search.rerank_depth
+        return sum(map(len, scored_documents(run, queries, depth).values()))
+
+    def _probabilities(self, name: str) -> Path | None:
+        """Where those of a system are; None for one that has none."""
+        pipeline = self._systems[name]
+        if pipeline.mode != "rerank" or pipeline.rerank_stage.calibration is None:
             return None
-        return n * min(self._request.search.rerank_depth, len(self._index.documents)) / spent * 1e3
+        return self._request.out / f"runs/{name}.probabilities.jsonl"
 
     def _query_command(self, name: str) -> list[str]:
         search = self._request.search

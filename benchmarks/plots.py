@@ -1,41 +1,39 @@
-"""Pictures of a benchmark card, PNG and SVG: drawn from the card alone, so that any card will do.
-
-Colours are Okabe and Ito's, told apart by all common kinds of colour vision; markers, dashes and
-labels carry the same without colour. The ground is white, so that a dark page shows them as well.
-"""
+"""The pictures of a benchmark card: drawn from the card alone, so that any card will do."""
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scisearch.benchmarks.card import MAIN_MEASURE, STAGES, Card
+from scisearch.benchmarks.plot_style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    GREY,
+    GROUND,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+    new_figure,
+    plain,
+    system_style,
+)
+from scisearch.rerank.reliability import N_BINS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_BLUE, _ORANGE, _GREEN, _VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-_SKY, _PURPLE, _YELLOW, _GREY = "#56B4E9", "#CC79A7", "#F0E442", "#666666"
-_SYSTEMS: Mapping[str, dict[str, Any]] = {
-    "bm25": {"color": _BLUE, "marker": "o", "linestyle": "-"},
-    "dense": {"color": _ORANGE, "marker": "s", "linestyle": "--"},
-    "hybrid": {"color": _GREEN, "marker": "^", "linestyle": "-."},
-    "rerank": {"color": _VERMILION, "marker": "D", "linestyle": ":"},
-}
-_PEER_MARKERS = "vPX*hpd<>8"  # hollow and grey: told apart by shape, as colour is for our systems
-_STAGE_COLORS = (_SKY, _BLUE, _ORANGE, _YELLOW, _GREEN, _PURPLE, _VERMILION, _GREY)
+_STAGE_COLORS = (SKY, BLUE, ORANGE, YELLOW, GREEN, PURPLE, VERMILION, GREY)
 _HATCHES = ("", "//", "", "..", "", "\\\\", "", "")
 _SHOWN_SHARE = 0.07  # of a bar: a smaller piece has no room for its number
+_GAIN_COLUMNS = 3
+_NORMAL_95 = 1.96
 
 
-def plots_installed() -> bool:
-    """Whether matplotlib, of the extra `plots`, is there."""
-    return find_spec("matplotlib") is not None
-
-
-def draw_plots(card: Card, folder: Path) -> tuple[Path, ...]:
-    """The files written into `folder`; a picture without anything to show is left out."""
+def draw_figures(card: Card) -> "dict[str, Figure]":
+    """Name -> figure; a picture without anything to show is left out."""
     title = f"{card['collection']['name']}, {card['collection']['n_queries']} queries"
     drawn = {
         "quality-latency": _quality_latency(card, title),
@@ -45,52 +43,34 @@ def draw_plots(card: Card, folder: Path) -> tuple[Path, ...]:
     gains = {name: one for name, one in card["systems"].items() if one["quality"]["deltas"]}
     if gains:
         drawn["gains"] = _gains(card, gains, title)
-    return tuple(path for name, figure in drawn.items() for path in _saved(figure, folder, name))
-
-
-def _saved(figure: "Figure", folder: Path, name: str) -> tuple[Path, ...]:
-    import matplotlib as mpl
-
-    paths = folder / f"{name}.png", folder / f"{name}.svg"
-    # without dates and chance names the same card gives the same bytes
-    with mpl.rc_context({"svg.hashsalt": name}):
-        figure.savefig(paths[0], dpi=150, metadata={"Software": None})
-        figure.savefig(paths[1], metadata={"Date": None})
-    return paths
-
-
-def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
-    from matplotlib.figure import Figure  # opens no window, unlike pyplot
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
-
-
-def _plain(axes: "Axes", title: str, across: str, up: str) -> None:
-    axes.set_title(title, loc="left", fontsize=11)
-    axes.set_xlabel(across)
-    axes.set_ylabel(up)
-    axes.grid(visible=True, color="0.9", zorder=0)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    curves = (one["reliability"] for one in card["systems"].values())
+    found = next(filter(None, curves), None)
+    if found is not None:
+        drawn["reliability"] = _reliability(found, title)
+    return drawn
 
 
 def _quality_latency(card: Card, title: str) -> "Figure":
-    """A point a system: p50 with a bar to p95, nDCG@10 with its interval."""
+    """A point a system: p50 with a bar from p5 to p95, nDCG@10 with its interval."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     peers = card.get("peers", {}).get("systems", {})
     shown = {**card["systems"], **peers}
-    figure, axes = _figure(7, 4.2 + 0.16 * len(peers))
+    figure, axes = new_figure(7, 4.4 + 0.16 * len(peers))
     for name, system in shown.items():
         total, quality = system["latency"]["total"], system["quality"]["measures"][MAIN_MEASURE]
         mean, (low, high) = quality["mean"], quality["interval"]
+        style = system_style(name, shown)
         axes.errorbar(
             total["p50"],
             mean,
-            xerr=[[0], [total["p95"] - total["p50"]]],
+            xerr=[[total["p50"] - total["p5"]], [total["p95"] - total["p50"]]],
             yerr=[[mean - low], [high - mean]],
-            **_point_style(name, list(peers)),
+            fmt=style["marker"],
+            color=style["color"],
+            markerfacecolor=GROUND if name in peers else style["color"],
+            linewidth=0.9 if name in peers else 1.4,
+            zorder=2 if name in peers else 3,
             markersize=8,
             capsize=3,
             label=f"{name}  {mean:.3f}, {_milliseconds(total['p50'])} ms",
@@ -98,24 +78,16 @@ def _quality_latency(card: Card, title: str) -> "Figure":
     axes.set_xscale("log")
     axes.margins(y=0.12)
     times = [system["latency"]["total"] for system in shown.values()]
-    axes.set_xlim(min(one["p50"] for one in times) / 2, max(one["p95"] for one in times) * 2)
+    axes.set_xlim(min(one["p5"] for one in times) / 1.5, max(one["p95"] for one in times) * 1.5)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     low_x, high_x = axes.get_xlim()
     few = high_x / low_x < 100  # few powers of ten: label between them
     axes.xaxis.set_minor_formatter(
         FuncFormatter(lambda value, _: _label_inside(value)) if few else NullFormatter()
     )
-    _plain(axes, title, "one query, ms (p50, bar to p95)", f"{MAIN_MEASURE} (95% interval)")
+    plain(axes, title, "one query, ms (p50; bar: p5 to p95)", f"{MAIN_MEASURE} (95% interval)")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
-
-
-def _point_style(name: str, peers: Sequence[str]) -> dict[str, Any]:
-    if name not in peers:
-        style = _SYSTEMS[name]
-        return {"fmt": style["marker"], "color": style["color"], "linewidth": 1.4, "zorder": 3}
-    marker = _PEER_MARKERS[peers.index(name) % len(_PEER_MARKERS)]
-    return {"fmt": marker, "color": _GREY, "markerfacecolor": "white", "linewidth": 0.9}
 
 
 def _label_inside(value: float) -> str:
@@ -130,38 +102,45 @@ def _milliseconds(value: float) -> str:
 def _stages(card: Card, title: str) -> "Figure":
     """Mean time of each stage of one query, a bar a system, as shares with the total beside."""
     systems = card["systems"]
-    figure, axes = _figure(8, 1.6 + 0.55 * len(systems))
+    figure, axes = new_figure(8, 1.8 + 0.55 * len(systems))
     names = list(systems)[::-1]
+    sums = [_stage_sum(systems[name]) for name in names]
     left = [0.0] * len(names)
     for stage, color, hatch in zip(STAGES, _STAGE_COLORS, _HATCHES, strict=True):
         times = [systems[name]["latency"]["stages"].get(stage, {}).get("mean", 0) for name in names]
         if not any(times):
             continue
-        sums = [_stage_sum(systems[name]) for name in names]
         shares = [time / total for time, total in zip(times, sums, strict=True)]
         bars = axes.barh(
-            names, shares, left=left, color=color, hatch=hatch, edgecolor="white", label=stage
+            names, shares, left=left, color=color, hatch=hatch, edgecolor=GROUND, label=stage
         )
         labels = [
             _milliseconds(time) if share > _SHOWN_SHARE else ""
             for time, share in zip(times, shares, strict=True)
         ]
-        boxed = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"}
+        boxed = {"boxstyle": "round,pad=0.15", "facecolor": GROUND, "edgecolor": "none"}
         for text in axes.bar_label(bars, labels, label_type="center", fontsize=9):
             if text.get_text():
                 text.set_bbox(boxed)
         left = [begin + share for begin, share in zip(left, shares, strict=True)]
-    for row, name in enumerate(names):
-        total = _milliseconds(_stage_sum(systems[name]))
-        axes.annotate(
-            f"{total} ms", (1, row), xytext=(5, 0), textcoords="offset points", va="center"
-        )
-    _plain(axes, f"{title}: where the time goes", "share of one query, with mean ms", "")
+    _totals(axes, sums)
+    plain(axes, f"{title}: where the time goes", "share of one query, with mean ms", "")
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25%", "50%", "75%", "100%"])
     axes.grid(visible=False, axis="y")
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
     return figure
+
+
+def _totals(axes: "Axes", sums: Sequence[float]) -> None:
+    for row, total in enumerate(sums):
+        axes.annotate(
+            f"{_milliseconds(total)} ms",
+            (1, row),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+        )
 
 
 def _stage_sum(system: Mapping[str, Any]) -> float:
@@ -172,58 +151,107 @@ def _gains(card: Card, gains: Mapping[str, Any], title: str) -> "Figure":
     """For each system the gain of every query over the system before it, sorted."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.4 * len(gains) + 0.6, 3.4), layout="constrained")
-    panels: Sequence[Axes] = figure.subplots(1, len(gains), sharey=True, squeeze=False)[0]
-    for axes, (name, system) in zip(panels, gains.items(), strict=True):
-        against = system["quality"]["deltas"]["against"]
-        before = card["systems"][against]["quality"]["per_query"]
-        values = sorted(
-            (v - before[q] for q, v in system["quality"]["per_query"].items()), reverse=True
-        )
-        places = range(len(values))
-        axes.fill_between(
-            places, values, 0, step="mid", color=_SYSTEMS[name]["color"], alpha=0.85, linewidth=0
-        )
-        axes.axhline(0, color="0.3", linewidth=0.8)
-        better, worse = sum(v > 0 for v in values), sum(v < 0 for v in values)
-        mean = sum(values) / len(values)
-        _plain(axes, f"{name} over {against}", "queries, sorted", "")
-        axes.set_ylim(-1.05, 1.05)
-        axes.text(
-            0.97,
-            0.97,
-            f"mean {mean:+.3f}\n{better} better\n{worse} worse",
-            transform=axes.transAxes,
-            ha="right",
-            va="top",
-        )
-    panels[0].set_ylabel(f"gain in {MAIN_MEASURE}")
+    columns = min(_GAIN_COLUMNS, len(gains))
+    rows = -(-len(gains) // columns)
+    figure = Figure(figsize=(2.9 * columns + 0.6, 3.2 * rows), layout="constrained")
+    panels: Sequence[Axes] = (
+        figure.subplots(rows, columns, sharey=True, squeeze=False).ravel().tolist()
+    )
+    for axes, (name, system) in zip(panels, gains.items(), strict=False):
+        _gain_panel(axes, name, system, card)
+    for axes in panels[len(gains) :]:
+        axes.set_visible(False)
+    for axes in panels[::columns]:
+        axes.set_ylabel(f"gain in {MAIN_MEASURE}")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
+
+
+def _gain_panel(axes: "Axes", name: str, system: Mapping[str, Any], card: Card) -> None:
+    against = system["quality"]["deltas"]["against"]
+    before = card["systems"][against]["quality"]["per_query"]
+    values = sorted(
+        (v - before[q] for q, v in system["quality"]["per_query"].items()), reverse=True
+    )
+    color = system_style(name, card["systems"])["color"]
+    axes.fill_between(range(len(values)), values, 0, step="mid", color=color, linewidth=0)
+    axes.axhline(0, color=FAINT, linewidth=0.8)
+    better, worse = sum(v > 0 for v in values), sum(v < 0 for v in values)
+    mean = sum(values) / len(values)
+    plain(axes, f"{name} over {against}", "queries, sorted", "")
+    axes.set_ylim(-1.05, 1.05)
+    axes.text(
+        0.97,
+        0.97,
+        f"mean {mean:+.3f}\n{better} better\n{worse} worse",
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+    )
 
 
 def _recall(card: Card, title: str) -> "Figure":
     """Mean recall of each system's list against its depth, with the candidates' depth marked."""
     from matplotlib.ticker import FuncFormatter
 
-    figure, axes = _figure(7, 4)
-    for name, points in card["loss"]["recall_by_depth"].items():
-        axes.plot(
-            *zip(*points, strict=True), label=name, markersize=5, linewidth=1.8, **_SYSTEMS[name]
-        )
+    figure, axes = new_figure(7, 4.2)
+    curves = card["loss"]["recall_by_depth"]
+    for name, points in curves.items():
+        style = system_style(name, card["systems"])
+        axes.plot(*zip(*points, strict=True), label=name, markersize=5, linewidth=1.8, **style)
     depth = card["loss"]["depth"]
-    axes.axvline(depth, color="0.55", linewidth=1, zorder=0)
+    axes.axvline(depth, color=FAINT, linewidth=1, zorder=0)
     axes.annotate(
         "candidates",
         (depth, 0),
         xycoords=("data", "axes fraction"),
         xytext=(4, 5),
         textcoords="offset points",
-        color="0.35",
+        color=FAINT,
     )
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylim(0, 1.02)
-    _plain(axes, title, "hits looked at", "recall (mean over queries)")
+    plain(axes, title, "hits looked at", "recall (mean over queries)")
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
     return figure
+
+
+def _reliability(found: Mapping[str, Any], title: str) -> "Figure":
+    """What was said against what came true, in bins of equal width, and how many pairs each has."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
+
+    figure = Figure(figsize=(5.4, 5.6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    bins = found["equal_width"]["bins"]
+    said = [one["probability"] for one in bins]
+    true = [one["positive_share"] for one in bins]
+    bounds = [_wilson(one["positive_share"], one["n"]) for one in bins]
+    around = [
+        [share - low for share, (low, _) in zip(true, bounds, strict=True)],
+        [high - share for share, (_, high) in zip(true, bounds, strict=True)],
+    ]
+    above.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="as it says")
+    label = f"ECE {found['ece']:.3f}, Brier {found['brier']:.3f}"
+    above.errorbar(
+        said, true, yerr=around, color=VERMILION, marker="D", capsize=3, linewidth=1.4, label=label
+    )
+    plain(above, title, "", "share of relevant pairs")
+    above.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    above.legend(loc="upper left", frameon=False)
+    # empty bins are left out, so where one stands is told by its least probability
+    middles = [(min(int(one["low"] * N_BINS), N_BINS - 1) + 0.5) / N_BINS for one in bins]
+    below.bar(middles, [one["n"] for one in bins], 0.8 / N_BINS, color=BLUE)
+    below.set_yscale("log")
+    below.yaxis.set_minor_locator(NullLocator())
+    plain(below, "", "predicted probability", "pairs")
+    return figure
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    """The 95% interval of a share of n (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
+    square = _NORMAL_95**2
+    centre = (share + square / (2 * n)) / (1 + square / n)
+    half = _NORMAL_95 / (1 + square / n) * (share * (1 - share) / n + square / (4 * n * n)) ** 0.5
+    return min(share, centre - half), max(share, centre + half)

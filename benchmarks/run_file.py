@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from scisearch.benchmarks.probability_log import ProbabilityLog
 from scisearch.index.progress import NoProgress, Progress, stage_of
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.pipeline import SearchPipeline
-from scisearch.retrieval.ranking import Query
+from scisearch.retrieval.ranking import Query, RankedList
 from scisearch.retrieval.run_writer import RunWriter
 
 
@@ -34,8 +35,11 @@ def write_run_file(
     filters: Sequence[str] = (),
     batch: int = 32,
     progress: Progress | None = None,
+    probabilities: Path | None = None,
 ) -> RunReport:
     """Search the topics and write their run; an interrupted one is continued.
+
+    `probabilities` is where those of a calibrated cross-encoder go, for `read_probabilities`.
 
     Raises:
         RankingError: the run cannot be written.
@@ -44,6 +48,9 @@ def write_run_file(
     progress = progress or NoProgress()
     without_hits = 0
     fingerprint = {**_fingerprint(pipeline, topics, filters), "batch": batch}
+    log = None
+    if probabilities is not None:
+        log = ProbabilityLog(probabilities, fingerprint=fingerprint)
     with RunWriter(path, tag=tag, fingerprint=fingerprint) as writer:
         done = set(writer.completed)
         with stage_of(progress, "topics", len(topics), unit="topics", done=len(done)):
@@ -52,7 +59,7 @@ def write_run_file(
                 part = topics[start : start + batch]
                 if all(topic.query_id in done for topic in part):
                     continue
-                for ranked in pipeline.run(part, filters=filters, watch=watch):
+                for ranked in _searched(pipeline, part, filters, watch, log):
                     if ranked.query_id not in done:
                         writer.write(ranked.query_id, ranked.hits)
                         without_hits += not ranked.hits
@@ -66,6 +73,21 @@ def write_run_file(
         milliseconds=watch.milliseconds(),
         notes=pipeline.notes,
     )
+
+
+def _searched(
+    pipeline: SearchPipeline,
+    topics: Sequence[Query],
+    filters: Sequence[str],
+    watch: Stopwatch,
+    log: ProbabilityLog | None,
+) -> list[RankedList]:
+    if log is None:
+        return pipeline.run(topics, filters=filters, watch=watch)
+    chances: dict[str, dict[str, float]] = {}
+    lists = pipeline.run(topics, filters=filters, watch=watch, probabilities=chances)
+    log.write(chances)  # before the run is: no finished topic lacks them
+    return lists
 
 
 def _fingerprint(

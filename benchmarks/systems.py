@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from scisearch.index.progress import NoProgress, Progress
 from scisearch.pipeline import SearchPipeline
 from scisearch.rerank.search_config import MODES, Mode, SearchConfig
 from scisearch.rerank.stage import has_reranker
+from scisearch.retrieval.dense import DenseRetriever, open_dense
 
 _COMPARED_IDS = 1000
 
@@ -87,7 +89,7 @@ def index_of(
 def open_systems(
     index: OpenIndex, config: SearchConfig, names: Sequence[Mode] | None
 ) -> dict[Mode, SearchPipeline]:
-    """A pipeline for each system, over one open index.
+    """A pipeline for each system, over one open index; they share one bi-encoder.
 
     Args:
         index: what they search.
@@ -105,7 +107,18 @@ def open_systems(
             or (mode in ("dense", "hybrid") and index.has_vectors)
             or (mode == "rerank" and has_reranker(config.reranker))
         ]
-    return {mode: SearchPipeline(index, replace(config, mode=mode)) for mode in names}
+
+    @cache
+    def dense() -> DenseRetriever:
+        return open_dense(
+            index,
+            encoder=config.encoder,
+            device=config.device,
+            offline=config.offline,
+            runtime=config.runtime,
+        )
+
+    return {mode: SearchPipeline(index, replace(config, mode=mode), dense=dense) for mode in names}
 
 
 def at_cutoff(pipeline: SearchPipeline, cutoff: int) -> SearchPipeline:

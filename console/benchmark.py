@@ -4,20 +4,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scisearch.benchmarks.card import MAIN_MEASURE, MEASURES, STAGES, Card
+from scisearch.benchmarks.card import MAIN_MEASURE, MEASURES, Card
+from scisearch.console.benchmark_costs import (
+    batch_blocks,
+    facts,
+    index_blocks,
+    latency_table,
+    number,
+)
+from scisearch.console.benchmark_loss import loss_blocks, reliability_blocks
 from scisearch.console.benchmark_peers import (
     failed_lines,
     peer_blocks,
     systems_and_peers,
     test_table,
 )
+from scisearch.console.blocks import Block, Heading, Picture
 from scisearch.console.tables import Table
 
 if TYPE_CHECKING:
     from scisearch.benchmarks.card_verification import CardVerification
 
 _SHOWN_CHANGES = 20
-_SHOWN_DELTAS = 5
 
 
 def render_summary(card: Card, out: Path) -> str:
@@ -27,41 +35,47 @@ def render_summary(card: Card, out: Path) -> str:
             _summary_table(card).plain(),
             *failed_lines(card),
             "\n".join(card["loss"]["advice"]),
-            f"{out / 'report.md'}, {out / 'card.json'}, {out / 'runs'}",
+            f"{out / 'report.html'}, {out / 'report.md'}, {out / 'card.json'}, {out / 'runs'}",
         ]
     )
 
 
-def render_report(card: Card, pictures: Sequence[str] = ()) -> str:
-    """The whole card as markdown; `pictures` are file names beside the report."""
+def report_blocks(card: Card, pictures: Sequence[str] = ()) -> list[Block]:
+    """The whole card; `pictures` are the names of those that were drawn."""
     collection = card["collection"]
-    blocks = [
-        f"# {collection['name']}: quality and latency",
+    return [
+        Heading(f"{collection['name']}: quality and latency", level=1),
         f"{collection['n_documents']:,} documents, {collection['n_queries']} queries with a"
         " positive judgement.",
-        _summary_table(card).markdown(),
-        *_picture_blocks(pictures),
-        "## Quality",
-        _quality_table(card).markdown(),
+        _summary_table(card),
+        "**" + " ".join(card["loss"]["advice"]) + "**",
+        *_pictures(pictures, "quality-latency"),
+        Heading("Quality"),
+        _quality_table(card),
         "Brackets: 95% bootstrap intervals over queries. Lists are cut at"
         f" {max(100, card['loss']['depth'])} hits.",
+        *_tie_blocks(card),
         *_test_blocks(card),
+        *_pictures(pictures, "gains"),
         *_delta_blocks(card),
         *peer_blocks(card),
-        "## What is lost, and where",
-        *_loss_blocks(card["loss"]),
-        "## Latency, one query at a time",
-        _latency_table(card).markdown(),
+        Heading("What is lost, and where"),
+        *loss_blocks(card["loss"]),
+        *_pictures(pictures, "recall"),
+        *reliability_blocks(card),
+        *_pictures(pictures, "reliability"),
+        Heading("Latency, one query at a time"),
+        latency_table(card),
         "Milliseconds, p50 / p95 / p99; the systems take turns at each query, after a warm-up."
         " `materialise` reads the ten documents and cuts their snippets.",
-        "## Batches, cold start, memory",
-        _batch_table(card).markdown(),
-        "## Index",
-        *_index_blocks(card["index"]),
-        "## What reproduces it",
-        _facts(card),
+        *_pictures(pictures, "stages"),
+        Heading("Batches, cold start, memory"),
+        *batch_blocks(card),
+        Heading("Index"),
+        *index_blocks(card["index"]),
+        Heading("What reproduces it"),
+        facts(card),
     ]
-    return "\n\n".join(blocks) + "\n"
 
 
 def render_verification(found: "CardVerification") -> str:
@@ -91,7 +105,7 @@ def _summary_table(card: Card) -> Table:
                 _with_interval(measure),
                 f"{system['quality']['measures']['R@100']['mean']:.4f}",
                 *(f"{total[point]:.1f}" for point in ("p50", "p95", "p99")),
-                _number(system.get("batch", {}).get("queries_per_second"), ".1f"),
+                number(system.get("batch", {}).get("queries_per_second"), ".1f"),
             ]
         )
     header = ["system", MAIN_MEASURE, "R@100", "p50 ms", "p95 ms", "p99 ms", "queries/s"]
@@ -111,131 +125,55 @@ def _with_interval(measure: Mapping[str, Any]) -> str:
     return f"{measure['mean']:.4f} [{low:.4f}, {high:.4f}]"
 
 
-def _test_blocks(card: Card) -> Iterator[str]:
+def _tie_blocks(card: Card) -> Iterator[Block]:
+    """Between which values the measures stay in any order of tied documents."""
+    ties = {name: system["quality"]["ties"] for name, system in card["systems"].items()}
+    if not any(of["hits"] for of in ties.values()):
+        yield "No two hits of a list share a score: no tie moves a measure."
+        return
+    rows = [
+        [name, str(of["hits"]), *(_between(of["intervals"][m]) for m in MEASURES)]
+        for name, of in ties.items()
+    ]
+    yield Table(["system", "tied hits", *MEASURES], rows)
+    yield (
+        "Least and greatest value that any order of tied documents gives; they are taken in rising"
+        " doc_id. One value: ties do not move it."
+    )
+
+
+def _between(interval: Sequence[float]) -> str:
+    low, high = (f"{bound:.4f}" for bound in interval)
+    return low if low == high else f"{low} to {high}"
+
+
+def _test_blocks(card: Card) -> Iterator[Block]:
     if not card["tests"]:
         return
-    yield test_table(card["tests"]).markdown()
+    yield test_table(card["tests"])
     yield (
         "p: two-sided paired randomisation test; Holm's correction over all rows. The last columns"
         " count queries."
     )
 
 
-def _delta_blocks(card: Card) -> Iterator[str]:
+def _delta_blocks(card: Card) -> Iterator[Block]:
     for name, system in card["systems"].items():
         deltas = system["quality"]["deltas"]
         if deltas is None:
             continue
-        rows = [
-            [row["query_id"], row["text"], f"{row['before']:.4f}", f"{row['after']:.4f}"]
-            for row in (*deltas["best"][:_SHOWN_DELTAS], *reversed(deltas["worst"][:_SHOWN_DELTAS]))
-        ]
-        if rows:
-            yield f"### {name} against {deltas['against']}: queries that gain and lose most"
-            yield Table(["query", "text", deltas["against"], name], rows, n_left=2).markdown()
-
-
-def _loss_blocks(loss: Mapping[str, Any]) -> Iterator[str]:
-    relevant = loss["relevant"]
-    yield (
-        f"The {loss['depth']} candidates (of {loss['candidates_of']}) hold"
-        f" {loss['recall_ceiling']:.4f} of a query's relevant documents; in the best order they"
-        f" would reach {MAIN_MEASURE} {loss['oracle']:.4f}. {loss['last']} reaches"
-        f" {loss['reached']:.4f}."
-    )
-    rows = [
-        ["among the candidates", relevant["candidates"]],
-        ["a first stage had it, fusion cut it", relevant["cut_by_fusion"]],
-        [f"below rank {loss['depth']} of the first stages", relevant["cut_by_depth"]],
-        [f"not among their best {loss['deep']}", relevant["never"]],
-        ["all", relevant["total"]],
-    ]
-    cells = [[where, str(n), f"{n / relevant['total']:.1%}"] for where, n in rows]
-    yield Table(["relevant documents", "number", "share"], cells).markdown()
-    if loss["steps"]:
-        steps = [[one["stage"], one["over"], f"{one['gain']:+.4f}"] for one in loss["steps"]]
-        yield Table(["stage", "over", MAIN_MEASURE], steps, n_left=2).markdown()
-    yield "**" + " ".join(loss["advice"]) + "**"
-
-
-def _latency_table(card: Card) -> Table:
-    systems = card["systems"]
-    found = {stage for one in systems.values() for stage in one["latency"]["stages"]}
-    stages = [stage for stage in STAGES if stage in found]
-    rows = [
-        [stage, *(_points(one["latency"]["stages"].get(stage)) for one in systems.values())]
-        for stage in stages
-    ]
-    rows.append(["total", *(_points(one["latency"]["total"]) for one in systems.values())])
-    return Table(["stage", *systems], rows)
-
-
-def _points(found: Mapping[str, float] | None) -> str:
-    return "" if found is None else " / ".join(f"{found[p]:.2f}" for p in ("p50", "p95", "p99"))
-
-
-def _batch_table(card: Card) -> Table:
-    rows = []
-    for name, system in card["systems"].items():
-        batch, cold = system["batch"], system["cold_start"] or {}
-        rows.append(
-            [
-                name,
-                f"{batch['queries_per_second']:.1f}",
-                _number(batch["pairs_per_second"], ".0f"),
-                _number(cold.get("seconds"), ".2f"),
-                _megabytes(cold.get("peak_rss_bytes")),
+        for kind, title in (("best", "gain"), ("worst", "lose")):
+            rows = [
+                [row["query_id"], row["text"], f"{row['before']:.4f}", f"{row['after']:.4f}"]
+                for row in deltas[kind]
             ]
-        )
-    header = ["system", "queries/s", "pairs/s", "cold start s", "its peak memory MB"]
-    return Table(header, rows)
+            if rows:
+                yield Heading(f"{name} against {deltas['against']}: queries that {title} most", 3)
+                yield Table(["query", "text", deltas["against"], name], rows, n_left=2)
 
 
-def _index_blocks(index: Mapping[str, Any]) -> Iterator[str]:
-    if index["build_seconds"] is not None:
-        rows = [[name, f"{seconds:.2f}"] for name, seconds in index["build_seconds"].items()]
-        yield Table(["stage", "seconds"], rows).markdown()
-        yield f"{index['documents_per_second']:,.0f} documents/s."
-    rows = [[name, f"{size:,.0f}"] for name, size in index["bytes_per_document"].items()]
-    yield Table(["file", "bytes a document"], rows).markdown()
-
-
-def _picture_blocks(pictures: Sequence[str]) -> Iterator[str]:
-    for name in pictures:
-        yield f"![{Path(name).stem.replace('-', ' ')}]({name})"
-
-
-def _facts(card: Card) -> str:
-    environment, digests = card["environment"], card["collection"]["digests"]
-    hardware = environment["hardware"]
-    facts = {
-        "command": " ".join(environment["command"]),
-        "seed": environment["seed"],
-        "processor": f"{hardware['processor']}, {hardware['cores']} cores",
-        "accelerator": hardware["accelerator"],
-        "peak memory MB": _megabytes(environment["peak_rss_bytes"]),
-        **{f"sha256 of {name}": digest for name, digest in digests.items()},
-        **_weights(card),
-        **environment["versions"],
-    }
-    rows = [[name, str(value)] for name, value in facts.items() if value]
-    return Table(["", ""], rows, n_left=2).markdown()
-
-
-def _weights(card: Card) -> dict[str, str]:
-    return {
-        f"sha256 of the {model}": sha256
-        for system in card["systems"].values()
-        for model, sha256 in system["models"].items()
-    }
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
-
-
-def _megabytes(size: int | None) -> str:
-    return "" if size is None else f"{size / 1e6:.0f}"
+def _pictures(drawn: Sequence[str], *names: str) -> Iterator[Picture]:
+    return (Picture(name) for name in names if name in drawn)
 
 
 def _shown(value: object) -> str:

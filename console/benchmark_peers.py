@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from scisearch.benchmarks.card import MAIN_MEASURE, Card
+from scisearch.console.blocks import Block, Heading
 from scisearch.console.tables import Table, p_text
 
 
@@ -19,12 +20,12 @@ def failed_lines(card: Card) -> Iterator[str]:
         yield "\n".join(f"no result of peer {name}: {why}" for name, why in failed.items())
 
 
-def peer_blocks(card: Card) -> Iterator[str]:
+def peer_blocks(card: Card) -> Iterator[Block]:
     """The peers' part of the report; nothing where none was asked for."""
     peers = card.get("peers")
     if peers is None:
         return
-    yield "## Peers"
+    yield Heading("Peers")
     yield (
         "Other libraries on the same documents, queries and model files, each written as its own"
         " documentation shows, in a process of its own, one after another after our systems. A"
@@ -34,12 +35,12 @@ def peer_blocks(card: Card) -> Iterator[str]:
     yield from failed_lines(card)
     if not peers["systems"]:
         return
-    yield _peer_table(peers["systems"]).markdown()
-    yield test_table(peers["tests"]).markdown()
+    yield _peer_table(peers["systems"])
+    yield test_table(peers["tests"])
     yield "Peer minus ours; p as above, Holm's correction over the rows of this table."
-    yield "### Where a peer is ahead of our system of its kind"
+    yield Heading("Where a peer is ahead of our system of its kind", level=3)
     if peers["ahead"]:
-        yield _ahead_table(peers["ahead"]).markdown()
+        yield _ahead_table(peers["ahead"])
     else:
         yield "Nowhere: in no measure, and at no percentile of the time of one query."
 

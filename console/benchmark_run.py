@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scisearch.console.benchmark import render_report, render_summary, render_verification
+from scisearch.console.benchmark import render_summary, render_verification, report_blocks
 from scisearch.console.benchmark_options import request_of_options, typed_command
+from scisearch.console.blocks import Picture, html_report, markdown_report
 from scisearch.console.output import show
 from scisearch.console.progress import TerminalProgress
 
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def run_benchmark(collection: str | None, options: dict[str, Any], *, as_json: bool) -> bool:
-    """Write card, report.md and pictures, and print their summary; true: it is done."""
+    """Write card, reports and pictures, and print their summary; true: it is done."""
     from scisearch.benchmarks.benchmark import benchmark
     from scisearch.benchmarks.benchmark_request import DEMO
 
     plots = options.pop("plots")
     request = request_of_options(collection or DEMO, options)
     card = benchmark(request, progress=TerminalProgress())
-    _write_report(card, request.out, plots=plots)
+    write_report(card, request.out, plots=plots)
     show(card, lambda made: render_summary(made, request.out), as_json=as_json)
     return True
 
@@ -52,20 +53,30 @@ def verify_benchmark(
         command=typed_command(),
     )
     after = benchmark(request, progress=TerminalProgress())
-    _write_report(after, request.out, plots=False)
+    write_report(after, request.out, plots=False)
     found = compare_cards(before, after)
     show(found.to_json() if as_json else found, render_verification, as_json=as_json)
     return found.reproduced
 
 
-def _write_report(card: "Card", out: Path, *, plots: bool) -> None:
-    pictures: list[str] = []
+def write_report(card: "Card", out: Path, *, plots: bool) -> None:
+    """Write report.md and report.html of a card into `out`, with pictures where they can be drawn.
+
+    Nothing but the card is read.
+    """
+    inline: dict[str, str] = {}
     if plots:
-        from scisearch.benchmarks.plots import draw_plots, plots_installed
+        from scisearch.benchmarks.plot_style import inline_svg, plots_installed, save_figure
 
         if plots_installed():
-            pictures = [path.name for path in draw_plots(card, out) if path.suffix == ".png"]
+            from scisearch.benchmarks.plots import draw_figures
+
+            for name, figure in draw_figures(card).items():
+                save_figure(figure, out, name)
+                inline[name] = inline_svg(figure, name, Picture(name).alt)
         else:
             click.echo("no pictures: they need pip install 'scisearch[plots]'", err=True)
-    text = render_report(card, pictures)
-    (out / "report.md").write_bytes(text.encode(errors="backslashreplace"))
+    blocks = report_blocks(card, list(inline))
+    files = {"report.md": markdown_report(blocks), "report.html": html_report(blocks, inline)}
+    for name, text in files.items():
+        (out / name).write_bytes(text.encode(errors="backslashreplace"))

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 from scisearch.benchmarks.comparison import Comparison
 
@@ -36,6 +37,28 @@ class Table:
         ]
         first, *others = self._lines(header, rows, least=3)
         return "\n".join("| " + " | ".join(cells) + " |" for cells in [first, rule, *others])
+
+    def html(self) -> str:
+        """The table as an HTML element, every cell escaped."""
+        kinds = [
+            "" if place < self.n_left else ' class="number"' for place in range(len(self.header))
+        ]
+        head = "".join(
+            f'<th scope="col"{kind}>{escape(_one_line(cell))}</th>'
+            for cell, kind in zip(self.header, kinds, strict=True)
+        )
+        rows = [
+            "".join(
+                f"<td{kind}>{_html_cell(cell, number=bool(kind))}</td>"
+                for cell, kind in zip(row, kinds, strict=True)
+            )
+            for row in self.rows
+        ]
+        body = "\n".join(f"<tr>{cells}</tr>" for cells in rows)
+        return (
+            f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
+            f"<tbody>\n{body}\n</tbody></table></div>"
+        )
 
     def _lines(
         self, header: Sequence[str], rows: Sequence[Sequence[str]], *, least: int = 0
@@ -177,6 +200,14 @@ def _padded(cell: str, width: int, *, left: bool) -> str:
 def _one_line(cell: str) -> str:
     """The cell with control characters, line ends among them, as blanks: none may break a row."""
     return "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in cell)
+
+
+def _html_cell(cell: str, *, number: bool) -> str:
+    """The cell escaped; a number's interval in brackets stands below it."""
+    value, bracket, interval = escape(_one_line(cell)).partition(" [")
+    if not number or not interval.endswith("]"):
+        return value + bracket + interval
+    return f"{value}<br><small>[{interval}</small>"
 
 
 def _escaped(cell: str) -> str:

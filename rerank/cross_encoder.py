@@ -14,6 +14,7 @@ from scisearch.rerank.document_tokens import Texts, document_tokens
 from scisearch.rerank.pair_model import PairModel, read_pair_model
 from scisearch.rerank.passages import LongDocuments, check_long_documents
 from scisearch.rerank.scoring import PairScorer, Progress, RerankScores, Runtime
+from scisearch.rerank.truncation import Truncation
 from scisearch.retrieval.ranking import Ordinals
 
 if TYPE_CHECKING:
@@ -86,6 +87,12 @@ class LocalCrossEncoder:
             ModelError: the device has no memory for one pair alone.
         """
         return self._scorer.score(queries, candidates, watch=watch, on_progress=on_progress)
+
+    def truncation(
+        self, queries: Sequence[str], candidates: Sequence[Ordinals]
+    ) -> list[Truncation]:
+        """For each query, how much of its pairs is not read; nothing is scored."""
+        return self._scorer.truncation(queries, candidates)
 
 
 class TorchCrossEncoder(LocalCrossEncoder):

@@ -13,6 +13,7 @@ from scisearch.rerank.batches import Batch, PairParts, fill_batch, plan_batches
 from scisearch.rerank.document_tokens import DocumentTokens
 from scisearch.rerank.pair_model import PairModel
 from scisearch.rerank.passages import LongDocuments, Passages, best_passages, pair_passages
+from scisearch.rerank.truncation import Truncation
 from scisearch.retrieval.ranking import Ordinals
 
 ASSEMBLE, FORWARD = "assemble pairs", "cross-encoder"  # the stopwatch's stages
@@ -93,6 +94,22 @@ class PairScorer:
             result.logits.extend(np.split(logits, ends))
             result.dropped.extend(np.split(dropped, ends))
         return result
+
+    def truncation(
+        self, queries: Sequence[str], candidates: Sequence[Ordinals]
+    ) -> list[Truncation]:
+        """For each query, how much of its pairs is not read: what `score` counts as dropped."""
+        found: list[Truncation] = []
+        for begin, end in _groups([len(one) for one in candidates]):
+            asked, own = queries[begin:end], candidates[begin:end]
+            wanted, places = np.unique(np.concatenate(own), return_inverse=True)
+            whole = self.documents.gather(wanted.astype(np.int64)).lengths[places]
+            dropped = np.array([pair.dropped for pair in self._pairs(asked, own)], np.int64)
+            query_ids = self.model.tokenizer.encode(asked)
+            ends = np.cumsum([len(one) for one in own])[:-1]
+            parts = zip(query_ids, np.split(whole, ends), np.split(dropped, ends), strict=True)
+            found += [Truncation(lengths + len(ids), lost) for ids, lengths, lost in parts]
+        return found
 
     def _pairs(self, queries: Sequence[str], candidates: Sequence[Ordinals]) -> list[Passages]:
         """The passages of every pair, query after query."""

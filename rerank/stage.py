@@ -16,6 +16,7 @@ from scisearch.rerank.interpolation import Interpolation
 from scisearch.rerank.model_settings import SETTINGS_FILE, read_model_settings
 from scisearch.rerank.passages import LongDocuments
 from scisearch.rerank.scoring import RerankScores
+from scisearch.rerank.truncation import Truncation
 from scisearch.retrieval.ranking import IdRank, Ordinals, Scored, rank
 
 
@@ -33,6 +34,12 @@ class CrossEncoder(Protocol):
         watch: Stopwatch | None = None,
     ) -> RerankScores:
         """One array of raw float32 logits per query, aligned with its candidates."""
+        ...
+
+    def truncation(
+        self, queries: Sequence[str], candidates: Sequence[Ordinals]
+    ) -> list[Truncation]:
+        """For each query, how much of its pairs is not read; nothing is scored."""
         ...
 
 
@@ -101,6 +108,12 @@ class RerankStage:
                 fused, heads, scores.logits, scores.dropped, strict=True
             )
         ]
+
+    def truncation(
+        self, queries: Sequence[str], candidates: Sequence[Ordinals]
+    ) -> list[Truncation]:
+        """For each query, how much of its pairs the cross-encoder does not read."""
+        return self._cross_encoder.truncation(queries, candidates)
 
     def _reranked(
         self, whole: Scored, head: Scored, logits: np.ndarray, dropped: np.ndarray

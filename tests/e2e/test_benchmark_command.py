@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scisearch.benchmarks import measurement
+from scisearch.benchmarks.card import read_card
+from scisearch.benchmarks.kept_cards import write_kept_card
 from scisearch.cli import main
 
 Search = Callable[..., Result]
@@ -59,6 +61,14 @@ def test_the_demo_gives_a_card_a_report_and_runs(tmp_path: Path) -> None:
     assert 0.05 < bm25["cold_start"]["seconds"] < 120
     report = (out / "report.md").read_text(encoding="utf-8")
     assert "![quality latency](quality-latency.png)" in report
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg ") == 3
+    memory = card["environment"]["memory_bytes"]
+    assert memory["index_built"]
+    assert memory["peak_rss"] > 5e7
+    assert set(bm25["quality"]["ties"]["intervals"]) == set(bm25["quality"]["measures"])
+    assert bm25["reliability"] is None
+    assert card["loss"]["truncation"] is None
     for name in ("quality-latency", "stages", "recall"):
         assert (out / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
         assert b"</svg>" in (out / f"{name}.svg").read_bytes()
@@ -82,6 +92,24 @@ def test_a_card_is_verified_and_a_changed_one_is_not(tmp_path: Path, collection:
     changes = json.loads(found)["changes"]
     told = {(one["kind"], one["what"]) for one in changes if one["kind"] != "time"}
     assert told == {("quality", "bm25 nDCG@10 of q1"), ("version", "numpy")}
+
+
+def test_a_kept_card_is_verified_with_the_collection_where_it_is_now(
+    tmp_path: Path, collection: Path
+) -> None:
+    out, kept = tmp_path / "report", tmp_path / "kept.json"
+    benchmark(collection, out)
+    card = read_card(out / "card.json")
+    write_kept_card(card, kept)
+    moved = collection.rename(tmp_path / "moved")
+    message = search("benchmark", "--verify", kept, code=1).stderr
+    assert "words: no such folder" in message or "words: is neither a folder" in message
+    found = search("benchmark", moved, "--verify", kept, "--out", tmp_path / "again").output
+    assert "reproduced: 7 values of quality are exactly the same" in found
+    (moved / "qrels.tsv").write_text("q0 0 gene-1 1\n")
+    found = search("benchmark", moved, "--verify", kept, "--out", tmp_path / "again", code=1).output
+    assert "input: qrels: " in found
+    assert "quality: bm25 nDCG@10 of all queries, sha256: " in found
 
 
 def test_an_interrupted_benchmark_is_continued(
@@ -109,14 +137,18 @@ def test_an_interrupted_benchmark_is_continued(
         ("qrels.tsv", "", "found no judgement, expected lines"),
         ("qrels.tsv", "other 0 gene-0 1\n", "found no query of topics.tsv with a positive"),
         ("topics.tsv", "", "found no topic"),
+        ("topics.tsv", None, "found none of queries.jsonl, topics.tsv"),
+        ("qrels.tsv", "q0 0 gene-0 0\n", "found no query of topics.tsv with a positive"),
         ("qrels.tsv", "q0 0 doc:gene-0 1\nq1 0 doc:protein-0 1\n", "have the prefix 'doc:' that"),
     ],
-    ids=["empty split", "no judged query", "no queries", "other ids"],
+    ids=["empty split", "no judged query", "no queries", "no topics", "only zeros", "other ids"],
 )
 def test_what_does_not_fit_is_told_in_a_line_before_any_work(
-    tmp_path: Path, collection: Path, name: str, content: str, words: str
+    tmp_path: Path, collection: Path, name: str, content: str | None, words: str
 ) -> None:
-    (collection / name).write_text(content)
+    (collection / name).unlink()
+    if content is not None:
+        (collection / name).write_text(content)
     error = benchmark(collection, tmp_path / "report", code=1).stderr
     assert words in error
     assert error.count("\n") == 1
@@ -136,4 +168,4 @@ def test_other_mistakes_are_told_in_a_line(tmp_path: Path, collection: Path) -> 
     assert "is an index of another corpus than" in message
     (tmp_path / "no-card.json").write_text("{}")
     message = search("benchmark", "--verify", tmp_path / "no-card.json", code=1).stderr
-    assert "has card format None, expected 1" in message
+    assert "has card format None, expected 2" in message

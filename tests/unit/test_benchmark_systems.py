@@ -5,9 +5,20 @@ from pathlib import Path
 import pytest
 
 from scisearch.benchmarks import environment
-from scisearch.benchmarks.benchmark_request import request_of
+from scisearch.benchmarks.benchmark_request import (
+    BenchmarkRequest,
+    benchmark_collection,
+    request_of,
+)
 from scisearch.benchmarks.card import predecessor, quality, read_card
-from scisearch.benchmarks.environment import cold_start, hardware, peak_rss_bytes, versions
+from scisearch.benchmarks.environment import (
+    cold_start,
+    hardware,
+    memory,
+    peak_rss_bytes,
+    reset_peak_memory,
+    versions,
+)
 from scisearch.benchmarks.systems import parse_systems
 from scisearch.index.errors import ConfigError
 from scisearch.retrieval.ranking import Query, RankedList
@@ -55,7 +66,7 @@ def test_deltas_and_tests_by_hand() -> None:
     assert test["mean"] == pytest.approx(7 * 0.3691 / 12, abs=1e-4)
     # 11 equal differences: at least 9 of one sign, 2 (1 + 11 + 55) of 2^11
     assert test["p"] == test["p_holm"] == pytest.approx(2 * 67 / 2**11)
-    assert found["systems"]["bm25"]["ties"]["nDCG@10"][0] == pytest.approx(
+    assert found["systems"]["bm25"]["ties"]["intervals"]["nDCG@10"][0] == pytest.approx(
         found["systems"]["bm25"]["measures"]["nDCG@10"]["mean"]
     )
 
@@ -69,9 +80,38 @@ def test_a_fresh_command_is_timed_on_its_own() -> None:
         assert 5e6 < peak < own, "not the memory of the process that started it"
 
 
+def test_memory_is_that_from_a_moment_on() -> None:
+    since = reset_peak_memory()
+    before = memory(since)
+    if since != "models loaded":
+        pytest.skip("the system does not set the peak back")
+    assert before.rss is not None
+    assert before.peak_rss is not None
+    # the peak of pytest itself may be far above what it holds now
+    assert before.peak_rss < before.rss * 1.2 + 2e7
+    taken = bytearray(80_000_000)
+    taken[::4096] = b"x" * len(taken[::4096])
+    del taken
+    after = memory(since)
+    assert after.peak_rss is not None
+    assert after.peak_rss > before.rss + 7e7
+
+
 def test_a_command_that_fails_is_told() -> None:
     with pytest.raises(ConfigError, match=r"cold start: search info ended with code 1: .*absent"):
         cold_start(["info", "--index", "absent"])
+
+
+def test_an_id_without_ir_datasets_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ir_datasets", None)
+    request = BenchmarkRequest(tmp_path / "out", "beir/scifact/test")
+    with pytest.raises(
+        ConfigError, match=r"an ir_datasets id .*install 'scisearch\[ir-datasets\]'"
+    ):
+        benchmark_collection(request)
+    assert not (tmp_path / "out").exists()
 
 
 def test_where_it_ran() -> None:
@@ -94,12 +134,12 @@ def test_what_is_no_card(tmp_path: Path, content: str, words: str) -> None:
         read_card(tmp_path / "card.json")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_card(tmp_path / "absent.json")
-    (tmp_path / "card.json").write_text(json.dumps({"card_format": 1}))
-    assert read_card(tmp_path / "card.json") == {"card_format": 1}
+    (tmp_path / "card.json").write_text(json.dumps({"card_format": 2}))
+    assert read_card(tmp_path / "card.json") == {"card_format": 2}
 
 
 def test_a_card_whose_request_is_of_another_version(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"card: its request does not fit .'request'.* again with"
     ):
-        request_of({"card_format": 1}, tmp_path)
+        request_of({"card_format": 2}, tmp_path)

@@ -91,7 +91,7 @@ def test_percentiles_by_hand() -> None:
     ]
     found = latency_summary(samples)["a"]
     assert found["n"] == 101
-    assert found["total"] == {"mean": 50.0, "p50": 50.0, "p95": 95.0, "p99": 99.0}
+    assert found["total"] == {"mean": 50.0, "p5": 5.0, "p50": 50.0, "p95": 95.0, "p99": 99.0}
     assert found["stages"]["late"]["mean"] == pytest.approx(50 * 2 / 101)
     assert found["stages"]["late"]["p50"] == 0.0
 
