@@ -28,10 +28,10 @@ from scisearch.retrieval.ranking import (
     Scored,
     strictly_decreasing,
 )
-from scisearch.retrieval.results import SearchResult, search_hits
+from scisearch.retrieval.results import RerankEffort, SearchResult, search_hits
 
 if TYPE_CHECKING:
-    from scisearch.rerank.stage import RerankStage
+    from scisearch.rerank.stage import Reranked, RerankStage
 
 NOT_RERANKED = (
     "not reranked: this version has no built-in cross-encoder; name one with --reranker"
@@ -48,6 +48,7 @@ class _Ranking:
     stages: Mapping[str, Scored]
     notes: tuple[str, ...]
     probabilities: Mapping[int, float] = field(default_factory=dict)  # by ordinal, if calibrated
+    effort: RerankEffort | None = None  # None: not reranked
 
     @property
     def final(self) -> Scored:
@@ -114,6 +115,7 @@ class SearchPipeline:
                 hits=found,
                 milliseconds=milliseconds,
                 notes=ranking.notes,
+                effort=ranking.effort,
             )
             for query, ranking, found in zip(queries, rankings, hits, strict=True)
         ]
@@ -124,13 +126,17 @@ class SearchPipeline:
         *,
         filters: Sequence[str] = (),
         watch: Stopwatch | None = None,
+        efforts: list[RerankEffort] | None = None,
     ) -> list[RankedList]:
         """One list per topic, in their order, of at most `cutoff` hits; searched as one batch.
 
-        The last digits of a score depend on the batch, so equal batches give equal bytes.
+        The last digits of a score depend on the batch, so equal batches give equal bytes; a budget
+        of time takes that away. What was reranked of each topic is added to `efforts`.
         """
         texts = [topic.text for topic in topics]
         rankings = self._rank(texts, self._allowed(filters), watch or Stopwatch())
+        if efforts is not None:
+            efforts += [one.effort for one in rankings if one.effort is not None]
         return [
             self._ranked_list(topic.query_id, ranking.final.cut(self.config.cutoff))
             for topic, ranking in zip(topics, rankings, strict=True)
@@ -225,6 +231,7 @@ class SearchPipeline:
             device=config.device,
             offline=config.offline,
             runtime=config.runtime,
+            score_cache=config.score_cache,
         )
 
     def _rank(self, texts: Sequence[str], allowed: Mask | None, watch: Stopwatch) -> list[_Ranking]:
@@ -253,19 +260,32 @@ class SearchPipeline:
         if self.mode != "rerank":
             return [_Ranking(one, self.notes) for one in stages]
         fused = [list(one.values())[-1] for one in stages]
-        reranked = self._reranker.rerank(
-            texts,
-            fused,
-            depth=self.config.rerank_depth,
-            min_probability=self.config.min_probability,
-            watch=watch,
-        )
+        reranked = self._reranked(texts, fused, watch)
         return [
             _Ranking(
-                {**one, **outcome.stages}, (*self.notes, *outcome.notes), outcome.probabilities
+                {**one, **outcome.stages},
+                (*self.notes, *outcome.notes),
+                outcome.probabilities,
+                outcome.effort,
             )
             for one, outcome in zip(stages, reranked, strict=True)
         ]
+
+    def _reranked(
+        self, texts: Sequence[str], fused: Sequence[Scored], watch: Stopwatch
+    ) -> "list[Reranked]":
+        from scisearch.rerank.rounds import Limits
+
+        config = self.config
+        return self._reranker.rerank(
+            texts,
+            fused,
+            depth=config.rerank_depth,
+            limits=Limits(config.rerank == "auto", config.budget_ms),
+            top=config.auto_top,
+            min_probability=config.min_probability,
+            watch=watch,
+        )
 
     def _load(self, watch: Stopwatch) -> None:
         """Open what the mode needs, once, and time it apart from the first query's stages."""

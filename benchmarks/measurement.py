@@ -6,6 +6,7 @@ OUT/runs/; the next one of the same request goes on from there.
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,7 +16,7 @@ from scisearch.benchmarks.card import digest_of
 from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.environment import cold_start, versions
 from scisearch.benchmarks.latency import latency_queries, latency_summary, sample_latencies
-from scisearch.benchmarks.run_file import write_run_file
+from scisearch.benchmarks.run_file import RunReport, write_run_file
 from scisearch.benchmarks.systems import at_cutoff, model_digests
 from scisearch.index.durable import replace_file
 from scisearch.index.manifest import file_sha256
@@ -132,7 +133,8 @@ class Measurement:
                 "sha256": file_sha256(path),
                 "batch": _BATCH,
                 "queries_per_second": n / seconds,
-                "pairs_per_second": self._pairs_per_second(name, n, report.milliseconds),
+                "pairs_per_second": _pairs_per_second(report),
+                "reranking": None if report.reranking is None else asdict(report.reranking),
                 "milliseconds_per_query": {
                     stage: ms / n for stage, ms in report.milliseconds.items()
                 },
@@ -140,21 +142,12 @@ class Measurement:
             self._remember()
         return read_run(path)
 
-    def _pairs_per_second(
-        self, name: str, n: int, milliseconds: Mapping[str, float]
-    ) -> float | None:
-        """Upper bound where a query had fewer candidates than the reranking depth."""
-        spent = milliseconds.get("cross-encoder", 0.0)
-        if name != "rerank" or not spent:
-            return None
-        return n * min(self._request.search.rerank_depth, len(self._index.documents)) / spent * 1e3
-
     def _query_command(self, name: str) -> list[str]:
         search = self._request.search
         # a command line holds neither lone surrogates nor NUL
         text = self._collection.queries[0].text.encode(errors="replace").decode().replace("\0", " ")
         command = ["query", "--index", str(self._index.path), "--mode", name, "--json"]
-        for option in ("encoder", "reranker", "device", "runtime"):
+        for option in ("encoder", "reranker", "rerank", "device", "runtime"):
             value = getattr(search, option)
             command += [f"--{option}", value] if value is not None else []
         # after --: a query may begin with a dash
@@ -184,3 +177,10 @@ class Measurement:
     def _remember(self) -> None:
         content = {"fingerprint": self._fingerprint, "done": self._done}
         replace_file(self._work, json.dumps(content).encode())
+
+
+def _pairs_per_second(report: RunReport) -> float | None:
+    spent = report.milliseconds.get("cross-encoder", 0.0)
+    if report.reranking is None or not spent:
+        return None
+    return report.reranking.scored / spent * 1e3

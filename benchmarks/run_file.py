@@ -4,12 +4,28 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
 from scisearch.index.progress import NoProgress, Progress, stage_of
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.pipeline import SearchPipeline
 from scisearch.retrieval.ranking import Query
+from scisearch.retrieval.results import RerankEffort
 from scisearch.retrieval.run_writer import RunWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much the cross-encoder scored over several topics.
+
+    `agreement` is the mean over the topics of which something is known, None where there is none.
+    """
+
+    scored: int
+    candidates: int
+    from_cache: int
+    topics_stopped: dict[str, int]  # by "bound" and by "time"
+    agreement: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +39,7 @@ class RunReport:
     n_without_hits: int  # of the topics searched now
     milliseconds: dict[str, float]  # wall time by stage, over the topics searched now
     notes: tuple[str, ...]
+    reranking: Effort | None = None  # of the topics searched now; None: nothing was reranked
 
 
 def write_run_file(
@@ -43,6 +60,7 @@ def write_run_file(
     watch = Stopwatch()
     progress = progress or NoProgress()
     without_hits = 0
+    efforts: list[RerankEffort] = []
     fingerprint = {**_fingerprint(pipeline, topics, filters), "batch": batch}
     with RunWriter(path, tag=tag, fingerprint=fingerprint) as writer:
         done = set(writer.completed)
@@ -52,7 +70,7 @@ def write_run_file(
                 part = topics[start : start + batch]
                 if all(topic.query_id in done for topic in part):
                     continue
-                for ranked in pipeline.run(part, filters=filters, watch=watch):
+                for ranked in pipeline.run(part, filters=filters, watch=watch, efforts=efforts):
                     if ranked.query_id not in done:
                         writer.write(ranked.query_id, ranked.hits)
                         without_hits += not ranked.hits
@@ -65,6 +83,22 @@ def write_run_file(
         n_without_hits=without_hits,
         milliseconds=watch.milliseconds(),
         notes=pipeline.notes,
+        reranking=_total(efforts),
+    )
+
+
+def _total(efforts: Sequence[RerankEffort]) -> Effort | None:
+    if not efforts:
+        return None
+    known = [one.agreement for one in efforts if one.agreement is not None]
+    return Effort(
+        scored=sum(one.scored for one in efforts),
+        candidates=sum(one.candidates for one in efforts),
+        from_cache=sum(one.from_cache for one in efforts),
+        topics_stopped={
+            name: sum(one.stopped_by == name for one in efforts) for name in ("bound", "time")
+        },
+        agreement=fmean(known) if known else None,
     )
 
 

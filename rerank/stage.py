@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -11,29 +10,16 @@ from scisearch.index.models import BUILT_IN, DEFAULT_CROSS_ENCODER, resolve_mode
 from scisearch.index.opened import OpenIndex
 from scisearch.index.runtimes import Runtime
 from scisearch.index.stopwatch import Stopwatch
+from scisearch.rerank.anytime import TOP, LogitBound, StoppingRule
 from scisearch.rerank.calibration import Calibration
 from scisearch.rerank.interpolation import Interpolation
 from scisearch.rerank.model_settings import SETTINGS_FILE, read_model_settings
 from scisearch.rerank.passages import LongDocuments
-from scisearch.rerank.scoring import RerankScores
-from scisearch.retrieval.ranking import IdRank, Ordinals, Scored, rank
+from scisearch.rerank.rounds import CrossEncoder, FirstScores, Limits, Rounds
+from scisearch.retrieval.ranking import IdRank, Scored, rank
+from scisearch.retrieval.results import RerankEffort
 
-
-class CrossEncoder(Protocol):
-    """What scores the candidates of queries."""
-
-    max_length: int  # ids of a pair, special tokens included
-    runtime_name: str  # what computes it, e.g. "onnx int8"
-
-    def score(
-        self,
-        queries: Sequence[str],
-        candidates: Sequence[Ordinals],
-        *,
-        watch: Stopwatch | None = None,
-    ) -> RerankScores:
-        """One array of raw float32 logits per query, aligned with its candidates."""
-        ...
+_NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +47,12 @@ class RerankStage:
         sha256: str,
         *,
         calibration: Calibration | None = None,
+        bound: LogitBound | None = None,
     ) -> None:
         """Take an open cross-encoder; `open_rerank_stage` finds one by name."""
-        self._cross_encoder = cross_encoder
+        self._rounds = Rounds(cross_encoder)
+        self._max_length = cross_encoder.max_length
+        self._bound = bound  # of the logits that are not computed; None: the model has none
         self._interpolation = interpolation
         self._id_rank = id_rank
         self.sha256 = sha256  # of the cross-encoder's weights
@@ -76,11 +65,14 @@ class RerankStage:
         fused: Sequence[Scored],
         *,
         depth: int,
+        limits: Limits = _NO_LIMITS,
+        top: int = TOP,
         min_probability: float | None = None,
         watch: Stopwatch | None = None,
     ) -> list[Reranked]:
         """Score the best `depth` candidates of each query and put them into their final order.
 
+        `limits` ends the scoring early; `top` is how much of the final list shall be as without.
         With `min_probability` the final list has only documents that are at least so likely to be
         relevant; one that was not scored is not.
 
@@ -94,32 +86,59 @@ class RerankStage:
                 " --min-probability or name another --reranker"
             )
         heads = [one.cut(depth) for one in fused]
-        scores = self._cross_encoder.score(queries, [head.ordinals for head in heads], watch=watch)
+        found = self._rounds.score(queries, heads, limits=limits, rule=self._rule(top), watch=watch)
         return [
-            self._likely(self._reranked(whole, head, logits, dropped), min_probability)
-            for whole, head, logits, dropped in zip(
-                fused, heads, scores.logits, scores.dropped, strict=True
-            )
+            self._likely(self._reranked(whole, head, first, limits), min_probability)
+            for whole, head, first in zip(fused, heads, found, strict=True)
         ]
 
-    def _reranked(
-        self, whole: Scored, head: Scored, logits: np.ndarray, dropped: np.ndarray
-    ) -> Reranked:
-        final = self._interpolation.interpolate(head, logits, self._id_rank)
-        stages = {
-            "cross-encoder": rank(head.ordinals, logits, self._id_rank),
-            "final": _with_rest(final, whole, len(head)),
-        }
-        return Reranked(stages, self._notes(head, dropped), self._probabilities(head, logits))
+    def _rule(self, top: int) -> StoppingRule | None:
+        """What says whether the top may still change; None where nothing can."""
+        if self._interpolation.normalisation != "logit":
+            return None
+        return StoppingRule(self._interpolation, self._bound, top)
 
-    def _notes(self, head: Scored, dropped: np.ndarray) -> tuple[str, ...]:
-        cut = int(np.count_nonzero(dropped))
+    def _reranked(
+        self, whole: Scored, head: Scored, first: FirstScores, limits: Limits
+    ) -> Reranked:
+        final = self._interpolation.interpolate_first(head, first.logits, self._id_rank)
+        scored = head.cut(len(first.logits))
+        stages = {
+            "cross-encoder": rank(scored.ordinals, first.logits, self._id_rank),
+            "final": _with_rest(final, whole, len(scored)),
+        }
+        notes = (*self._effort_notes(first.effort, limits), *self._notes(first))
+        probabilities = self._probabilities(scored, first.logits)
+        return Reranked(stages, notes, probabilities, first.effort)
+
+    def _notes(self, first: FirstScores) -> tuple[str, ...]:
+        cut = int(np.count_nonzero(first.dropped))
         if not cut:
             return ()
         return (
-            f"the cross-encoder saw {cut} of {len(head)} documents only in part"
-            f" (limit {self._cross_encoder.max_length} tokens; {int(dropped.sum())} tokens unseen)",
+            f"the cross-encoder saw {cut} of {len(first.dropped)} documents only in part"
+            f" (limit {self._max_length} tokens; {int(first.dropped.sum())} tokens unseen)",
         )
+
+    def _effort_notes(self, effort: RerankEffort, limits: Limits) -> tuple[str, ...]:
+        """How much was scored, where that is not simply all."""
+        notes: list[str] = []
+        if effort.stopped_by != "end":
+            notes.append(_stopped(effort))
+        if limits.auto and self._interpolation.normalisation != "logit":
+            notes.append(
+                f"--rerank auto cannot stop early: this model is weighed by"
+                f" {self._interpolation.normalisation}, where every score depends on all;"
+                " `search fit-reranker --choose-weight` may choose logit for it"
+            )
+        elif limits.auto and self._bound is None:
+            notes.append(
+                "--rerank auto went by the highest logit seen: this model has no fitted bound"
+                " (search fit-reranker fits one)"
+            )
+        if effort.from_cache:
+            notes.append(f"{effort.from_cache} of {effort.scored} scores are from the score cache")
+        return tuple(notes)
 
     def _probabilities(self, head: Scored, logits: np.ndarray) -> dict[int, float]:
         if self.calibration is None:
@@ -139,7 +158,7 @@ class RerankStage:
             return outcome
         note = f"{gone} candidates are less likely to be relevant than {least:g} and left out"
         stages = {**outcome.stages, "final": Scored(final.ordinals[kept], final.scores[kept])}
-        return Reranked(stages, (*outcome.notes, note), outcome.probabilities)
+        return replace(outcome, stages=stages, notes=(*outcome.notes, note))
 
 
 def has_reranker(name: str | None) -> bool:
@@ -167,10 +186,12 @@ def open_rerank_stage(
     device: str | None = None,
     offline: bool = False,
     runtime: Runtime = "auto",
+    score_cache: bool = False,
 ) -> RerankStage:
     """Find and load the cross-encoder for the documents of an index.
 
-    `weight` None is the one that is kept with the model.
+    `weight` None is the one that is kept with the model. With `score_cache` logits are taken from
+    the user's cache folder where they are known, and kept there.
 
     Raises:
         ModelError: it cannot be found or loaded, or is none.
@@ -192,6 +213,7 @@ def open_rerank_stage(
         long_documents=long_documents,
         device=device,
         runtime=runtime,
+        score_cache=score_cache,
     )
     return RerankStage(
         cross_encoder,
@@ -203,7 +225,21 @@ def open_rerank_stage(
         else Calibration.from_json(
             calibration, where=f"{model.folder / SETTINGS_FILE}: calibration"
         ),
+        bound=settings.bound,
     )
+
+
+def _stopped(effort: RerankEffort) -> str:
+    """Why not all candidates were scored, and what that may cost."""
+    counts = f"{effort.scored} of {effort.candidates} candidates were reranked"
+    known = effort.agreement
+    agreement = "not known" if known is None else f"{known:.0%}"
+    if effort.stopped_by == "time":
+        return (
+            f"{counts} when the time was up (another time it may be more or fewer); expected"
+            f" agreement with a rerank of all: {agreement}"
+        )
+    return f"{counts}, the others are not expected at the top; expected agreement: {agreement}"
 
 
 def _with_rest(final: Scored, whole: Scored, scored: int) -> Scored:
@@ -211,6 +247,8 @@ def _with_rest(final: Scored, whole: Scored, scored: int) -> Scored:
     rest = Scored(whole.ordinals[scored:], whole.scores[scored:])
     if not len(rest):
         return final
+    if not len(final):
+        return rest
     below = final.scores[-1] - (rest.scores[0] - rest.scores)
     return Scored(
         np.concatenate([final.ordinals, rest.ordinals]),
