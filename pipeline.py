@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from scisearch.index.errors import ConfigError
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.stopwatch import Stopwatch
+from scisearch.rerank.modes import NO_VECTORS, NOT_RERANKED, chosen_mode
 from scisearch.rerank.search_config import Mode, SearchConfig
 from scisearch.retrieval.bm25 import BM25Retriever, RankBM25Retriever
 from scisearch.retrieval.filters import allowed_documents, parse_filter
@@ -31,13 +31,8 @@ from scisearch.retrieval.ranking import (
 from scisearch.retrieval.results import RerankEffort, SearchResult, search_hits
 
 if TYPE_CHECKING:
-    from scisearch.rerank.stage import Reranked, RerankStage
+    from scisearch.rerank.stage import RerankStage
 
-NOT_RERANKED = (
-    "not reranked: this version has no built-in cross-encoder; name one with --reranker"
-    " (a hub id or a folder)"
-)
-NO_VECTORS = "BM25 only: the index was built with --no-dense"
 EMPTY_QUERY = "the query is empty"
 
 
@@ -62,7 +57,7 @@ class SearchPipeline:
         """Take an open index; `open` does that from a folder."""
         self.index = index
         self.config = config
-        self.mode: Mode = self._mode()
+        self.mode: Mode = chosen_mode(index, config)
         self._loaded = False
         self._masks: dict[tuple[str, ...], Mask] = {}
 
@@ -149,6 +144,13 @@ class SearchPipeline:
             return ()
         return (NOT_RERANKED,) if self.index.has_vectors else (NOT_RERANKED, NO_VECTORS)
 
+    @property
+    def run_notes(self) -> tuple[str, ...]:
+        """`notes`, and what is to be said of every reranked topic; loads the cross-encoder."""
+        if self.mode != "rerank":
+            return self.notes
+        return (*self.notes, *self._reranker.notes(self.config.limits))
+
     def model_digests(self) -> dict[str, object]:
         """The sha256 of the weights that the mode uses, and what computes them."""
         from scisearch.retrieval.dense import DenseRetriever
@@ -168,31 +170,6 @@ class SearchPipeline:
         self.search("warm up")
 
     # -- stages ------------------------------------------------------------------------------
-
-    def _mode(self) -> Mode:
-        """The mode asked for, or the fullest one there is; checks that it is possible."""
-        mode = self._possible_mode()
-        if mode != "rerank" and self.config.min_probability is not None:
-            raise ConfigError(
-                f"minimum probability {self.config.min_probability:g} in mode {mode}; expected mode"
-                " rerank: only a cross-encoder gives probabilities (--reranker)"
-            )
-        return mode
-
-    def _possible_mode(self) -> Mode:
-        from scisearch.rerank.stage import has_reranker
-
-        wanted = self.config.mode
-        if wanted in ("dense", "hybrid"):
-            _ = self.index.vectors  # raises the error that names the way out
-        reranked = has_reranker(self.config.reranker)
-        if wanted == "rerank" and not reranked:
-            raise ConfigError(NOT_RERANKED)
-        if wanted is not None:
-            return wanted
-        if reranked:
-            return "rerank"
-        return "hybrid" if self.index.has_vectors else "bm25"
 
     @cached_property
     def _legs(self) -> dict[str, Retriever]:
@@ -222,17 +199,7 @@ class SearchPipeline:
     def _reranker(self) -> "RerankStage":
         from scisearch.rerank.stage import open_rerank_stage
 
-        config = self.config
-        return open_rerank_stage(
-            self.index,
-            config.reranker,
-            weight=config.rerank_weight,
-            long_documents=config.long_documents,
-            device=config.device,
-            offline=config.offline,
-            runtime=config.runtime,
-            score_cache=config.score_cache,
-        )
+        return open_rerank_stage(self.index, self.config)
 
     def _rank(self, texts: Sequence[str], allowed: Mask | None, watch: Stopwatch) -> list[_Ranking]:
         filled = [text for text in texts if text.strip()]
@@ -260,7 +227,15 @@ class SearchPipeline:
         if self.mode != "rerank":
             return [_Ranking(one, self.notes) for one in stages]
         fused = [list(one.values())[-1] for one in stages]
-        reranked = self._reranked(texts, fused, watch)
+        reranked = self._reranker.rerank(
+            texts,
+            fused,
+            depth=self.config.rerank_depth,
+            limits=self.config.limits,
+            top=self.config.auto_top,
+            min_probability=self.config.min_probability,
+            watch=watch,
+        )
         return [
             _Ranking(
                 {**one, **outcome.stages},
@@ -270,22 +245,6 @@ class SearchPipeline:
             )
             for one, outcome in zip(stages, reranked, strict=True)
         ]
-
-    def _reranked(
-        self, texts: Sequence[str], fused: Sequence[Scored], watch: Stopwatch
-    ) -> "list[Reranked]":
-        from scisearch.rerank.rounds import Limits
-
-        config = self.config
-        return self._reranker.rerank(
-            texts,
-            fused,
-            depth=config.rerank_depth,
-            limits=Limits(config.rerank == "auto", config.budget_ms),
-            top=config.auto_top,
-            min_probability=config.min_probability,
-            watch=watch,
-        )
 
     def _load(self, watch: Stopwatch) -> None:
         """Open what the mode needs, once, and time it apart from the first query's stages."""

@@ -57,8 +57,7 @@ def write_run_file(
     Raises:
         RankingError: the run cannot be written.
     """
-    watch = Stopwatch()
-    progress = progress or NoProgress()
+    watch, progress = Stopwatch(), progress or NoProgress()
     without_hits = 0
     efforts: list[RerankEffort] = []
     fingerprint = {**_fingerprint(pipeline, topics, filters), "batch": batch}
@@ -82,7 +81,7 @@ def write_run_file(
         n_continued=len(done),
         n_without_hits=without_hits,
         milliseconds=watch.milliseconds(),
-        notes=pipeline.notes,
+        notes=pipeline.run_notes,
         reranking=_total(efforts),
     )
 

@@ -17,7 +17,7 @@ Knows scores and logits as arrays; neither models nor clocks nor files.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,9 +75,22 @@ class LogitBound:
         if not sound:
             raise ConfigError(
                 "bound of the logits: found numbers that are none, expected 4 coefficients, as many"
-                " chances in (0, 1] that fall as excesses that rise, allowed of at least 0 and scale"
-                " above 0"
+                " chances in (0, 1] that fall as excesses that rise, an allowed of at least 0, a"
+                " scale above 0"
             )
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The bound with these fields, where lists stand for tuples.
+
+        Raises:
+            ConfigError, TypeError: they are no bound.
+        """
+        values = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in content.items()
+        }
+        return cls(**values)
 
     def chances_above(self, needed: Floats, x: Floats, seen: "Seen") -> Floats:
         """The chance of each unscored candidate that its logit is at least `needed`.

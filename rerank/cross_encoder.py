@@ -53,8 +53,7 @@ class LocalCrossEncoder:
             device: None is CUDA, MPS or CPU, the first there is.
             batch_tokens: rows x longest of one forward pass; None: by runtime and device.
             runtime: auto is ONNX Runtime on a CPU, where its drift is small, else PyTorch.
-            score_cache: take logits from the user's cache folder where they are known, and keep
-                them there.
+            score_cache: take known logits from the user's cache folder, and keep new ones there.
 
         Raises:
             ModelError: the folder is no whole cross-encoder with one output, or does not load.
@@ -70,13 +69,9 @@ class LocalCrossEncoder:
         choice = _choose(resolved, pair_model, device, runtime)
         self.device = choice.device
         self.runtime_name, self.runtime_reason = choice.name, choice.reason
-        self._scorer = PairScorer(
-            pair_model,
-            documents,
-            _open(pair_model, choice, batch_tokens),
-            long_documents,
-            _cache(resolved, pair_model, choice) if score_cache else None,
-        )
+        opened = _open(pair_model, choice, batch_tokens)
+        cache = _cache(resolved, pair_model, choice) if score_cache else None
+        self._scorer = PairScorer(pair_model, documents, opened, long_documents, cache)
 
     def score(
         self,

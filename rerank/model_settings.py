@@ -49,7 +49,9 @@ def read_model_settings(folder: Path) -> ModelSettings:
             raise TypeError(f"calibration is {calibration!r}")
         bound = values.get("bound")
         return ModelSettings(
-            Interpolation(**weighed), calibration, None if bound is None else LogitBound(**bound)
+            Interpolation(**weighed),
+            calibration,
+            None if bound is None else LogitBound.from_json(bound),
         )
     except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
         raise ModelError(

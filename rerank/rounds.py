@@ -12,9 +12,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from scisearch.index.errors import ModelError
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.anytime import FIRST_ROUND, NEXT_ROUNDS, StoppingRule
 from scisearch.rerank.scoring import RerankScores
+from scisearch.rerank.search_config import Limits
 from scisearch.retrieval.ranking import Ordinals, Scored
 from scisearch.retrieval.results import RerankEffort, StoppedBy
 
@@ -36,14 +38,6 @@ class CrossEncoder(Protocol):
     ) -> RerankScores:
         """One array of raw float32 logits per query, aligned with its candidates."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When scoring ends before all candidates are scored. The default is: not at all."""
-
-    auto: bool = False  # once the top is not expected to change
-    budget_ms: float | None = None  # milliseconds for each query, those of a batch all together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +126,9 @@ class Rounds:
             [one.next(size) for one, size in zip(active, sizes, strict=True)],
             watch=watch,
         )
+        found = [len(logits) for logits in scores.logits]
+        if found != list(sizes):
+            raise ModelError(f"the cross-encoder gave {found} scores for {list(sizes)} candidates")
         computed = sum(sizes) - scores.pairs_from_cache
         if computed:
             self._pair_seconds = max((self._clock() - begin) / computed, 1e-9)

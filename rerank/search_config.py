@@ -17,6 +17,14 @@ BM25_ENGINES: tuple[BM25Engine, ...] = get_args(BM25Engine)
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """When scoring ends before all candidates are scored. The default is: not at all."""
+
+    auto: bool = False  # once the top is not expected to change
+    budget_ms: float | None = None  # milliseconds for each query, those of a batch all together
+
+
+@dataclass(frozen=True, slots=True)
 class SearchConfig:
     """What happens to a query. `mode` None is the fullest one that index and models allow."""
 
@@ -38,6 +46,11 @@ class SearchConfig:
     device: str | None = None  # None: CUDA, MPS or CPU, the first there is
     offline: bool = False  # never ask a hub
     runtime: Runtime = "auto"  # of the models: ONNX Runtime on a CPU, or PyTorch
+
+    @property
+    def limits(self) -> Limits:
+        """When the scoring of a query ends."""
+        return Limits(self.rerank == "auto", self.budget_ms)
 
     def __post_init__(self) -> None:
         """Check what does not need an index.

@@ -8,14 +8,13 @@ import numpy as np
 from scisearch.index.errors import ConfigError
 from scisearch.index.models import BUILT_IN, DEFAULT_CROSS_ENCODER, resolve_model
 from scisearch.index.opened import OpenIndex
-from scisearch.index.runtimes import Runtime
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.anytime import TOP, LogitBound, StoppingRule
 from scisearch.rerank.calibration import Calibration
 from scisearch.rerank.interpolation import Interpolation
 from scisearch.rerank.model_settings import SETTINGS_FILE, read_model_settings
-from scisearch.rerank.passages import LongDocuments
-from scisearch.rerank.rounds import CrossEncoder, FirstScores, Limits, Rounds
+from scisearch.rerank.rounds import CrossEncoder, FirstScores, Rounds
+from scisearch.rerank.search_config import Limits, SearchConfig
 from scisearch.retrieval.ranking import IdRank, Scored, rank
 from scisearch.retrieval.results import RerankEffort
 
@@ -34,6 +33,7 @@ class Reranked:
     stages: Mapping[str, Scored]
     notes: tuple[str, ...]
     probabilities: Mapping[int, float]
+    effort: RerankEffort
 
 
 class RerankStage:
@@ -92,6 +92,24 @@ class RerankStage:
             for whole, head, first in zip(fused, heads, found, strict=True)
         ]
 
+    def notes(self, limits: Limits) -> tuple[str, ...]:
+        """What is to be said of every query that is scored with these limits."""
+        normalisation = self._interpolation.normalisation
+        if not limits.auto:
+            return ()
+        if normalisation != "logit":
+            return (
+                "--rerank auto scores all candidates: this model is weighed by"
+                f" {normalisation}, where every score depends on all;"
+                " `search fit-reranker --choose-weight` may choose logit for it",
+            )
+        if self._bound is None:
+            return (
+                "--rerank auto goes by the highest logit seen: this model has no fitted bound"
+                " (search fit-reranker fits one)",
+            )
+        return ()
+
     def _rule(self, top: int) -> StoppingRule | None:
         """What says whether the top may still change; None where nothing can."""
         if self._interpolation.normalisation != "logit":
@@ -107,11 +125,11 @@ class RerankStage:
             "cross-encoder": rank(scored.ordinals, first.logits, self._id_rank),
             "final": _with_rest(final, whole, len(scored)),
         }
-        notes = (*self._effort_notes(first.effort, limits), *self._notes(first))
+        notes = (*_effort_notes(first.effort), *self.notes(limits), *self._cut_notes(first))
         probabilities = self._probabilities(scored, first.logits)
         return Reranked(stages, notes, probabilities, first.effort)
 
-    def _notes(self, first: FirstScores) -> tuple[str, ...]:
+    def _cut_notes(self, first: FirstScores) -> tuple[str, ...]:
         cut = int(np.count_nonzero(first.dropped))
         if not cut:
             return ()
@@ -119,26 +137,6 @@ class RerankStage:
             f"the cross-encoder saw {cut} of {len(first.dropped)} documents only in part"
             f" (limit {self._max_length} tokens; {int(first.dropped.sum())} tokens unseen)",
         )
-
-    def _effort_notes(self, effort: RerankEffort, limits: Limits) -> tuple[str, ...]:
-        """How much was scored, where that is not simply all."""
-        notes: list[str] = []
-        if effort.stopped_by != "end":
-            notes.append(_stopped(effort))
-        if limits.auto and self._interpolation.normalisation != "logit":
-            notes.append(
-                f"--rerank auto cannot stop early: this model is weighed by"
-                f" {self._interpolation.normalisation}, where every score depends on all;"
-                " `search fit-reranker --choose-weight` may choose logit for it"
-            )
-        elif limits.auto and self._bound is None:
-            notes.append(
-                "--rerank auto went by the highest logit seen: this model has no fitted bound"
-                " (search fit-reranker fits one)"
-            )
-        if effort.from_cache:
-            notes.append(f"{effort.from_cache} of {effort.scored} scores are from the score cache")
-        return tuple(notes)
 
     def _probabilities(self, head: Scored, logits: np.ndarray) -> dict[int, float]:
         if self.calibration is None:
@@ -177,21 +175,8 @@ def prepare_built_in(device: str | None = None) -> None:
         runtime_of(model, device=device)
 
 
-def open_rerank_stage(
-    index: OpenIndex,
-    name: str | None,
-    *,
-    weight: float | None = None,
-    long_documents: LongDocuments = "cut",
-    device: str | None = None,
-    offline: bool = False,
-    runtime: Runtime = "auto",
-    score_cache: bool = False,
-) -> RerankStage:
-    """Find and load the cross-encoder for the documents of an index.
-
-    `weight` None is the one that is kept with the model. With `score_cache` logits are taken from
-    the user's cache folder where they are known, and kept there.
+def open_rerank_stage(index: OpenIndex, config: SearchConfig) -> RerankStage:
+    """Find and load the cross-encoder of a configuration for the documents of an index.
 
     Raises:
         ModelError: it cannot be found or loaded, or is none.
@@ -199,9 +184,11 @@ def open_rerank_stage(
     """
     from scisearch.rerank.cross_encoder import LocalCrossEncoder
 
+    weight = config.rerank_weight  # None: the one that is kept with the model
     if weight is not None:
         Interpolation(weight)  # a wrong one is told before any work
-    model = resolve_model(name or DEFAULT_CROSS_ENCODER, offline=offline, kind="cross-encoder")
+    name = config.reranker or DEFAULT_CROSS_ENCODER
+    model = resolve_model(name, offline=config.offline, kind="cross-encoder")
     settings = read_model_settings(model.folder)
     interpolation, calibration = settings.interpolation, settings.calibration
     if weight is not None:
@@ -210,11 +197,12 @@ def open_rerank_stage(
         model,
         texts=index.documents.full_texts,
         store=index.tokens,
-        long_documents=long_documents,
-        device=device,
-        runtime=runtime,
-        score_cache=score_cache,
+        long_documents=config.long_documents,
+        device=config.device,
+        runtime=config.runtime,
+        score_cache=config.score_cache,
     )
+    where = f"{model.folder / SETTINGS_FILE}: calibration"
     return RerankStage(
         cross_encoder,
         interpolation,
@@ -222,24 +210,29 @@ def open_rerank_stage(
         model.sha256,
         calibration=None
         if calibration is None
-        else Calibration.from_json(
-            calibration, where=f"{model.folder / SETTINGS_FILE}: calibration"
-        ),
+        else Calibration.from_json(calibration, where=where),
         bound=settings.bound,
     )
 
 
-def _stopped(effort: RerankEffort) -> str:
-    """Why not all candidates were scored, and what that may cost."""
+def _effort_notes(effort: RerankEffort) -> list[str]:
+    """How much was scored, where that is not simply all; and what was only looked up."""
     counts = f"{effort.scored} of {effort.candidates} candidates were reranked"
-    known = effort.agreement
-    agreement = "not known" if known is None else f"{known:.0%}"
+    agreement = "not known" if effort.agreement is None else f"{effort.agreement:.0%}"
+    notes = []
+    if effort.stopped_by == "bound":
+        notes.append(
+            f"{counts}, the others are not expected at the top; expected agreement with a rerank"
+            f" of all: {agreement}"
+        )
     if effort.stopped_by == "time":
-        return (
-            f"{counts} when the time was up (another time it may be more or fewer); expected"
+        notes.append(
+            f"{counts} when the time was up, another time it may be more or fewer; expected"
             f" agreement with a rerank of all: {agreement}"
         )
-    return f"{counts}, the others are not expected at the top; expected agreement: {agreement}"
+    if effort.from_cache:
+        notes.append(f"{effort.from_cache} of {effort.scored} scores are from the score cache")
+    return notes
 
 
 def _with_rest(final: Scored, whole: Scored, scored: int) -> Scored:
