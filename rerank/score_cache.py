@@ -21,8 +21,8 @@ import hashlib
 import logging
 import sqlite3
 import struct
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import time
 from typing import TypeVar
@@ -37,7 +37,7 @@ SCORES_FILE = "scores.sqlite"
 MAX_BYTES = 256 << 20  # some five million pairs
 _FORMAT = 1  # of the keys and the table, and in the table's name; raised where either changes
 _KEY_BYTES = 16
-_WAIT_SECONDS = 5.0  # for another process that writes
+_WAIT_SECONDS = 30.0  # for another process that writes
 _AT_ONCE = 500  # keys asked for in one statement; SQLite allows 999 everywhere
 _FULL, _KEPT = 0.9, 0.75  # shares: of the pages in use that evicts, of the rows that are left
 _DAY = 86_400
@@ -96,7 +96,8 @@ class ScoreCache:
             return None
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._path, timeout=_WAIT_SECONDS)) as database:
+            opened = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
+            with closing(opened) as database:
                 _prepare(database, self._max_bytes)
                 return task(database)
         except (OSError, sqlite3.OperationalError) as error:  # not writable, full, locked for long
@@ -118,10 +119,29 @@ class ScoreCache:
 def _prepare(database: sqlite3.Connection, max_bytes: int) -> None:
     (page_bytes,) = database.execute("PRAGMA page_size").fetchone()
     database.execute(f"PRAGMA max_page_count = {max(8, max_bytes // page_bytes)}")
-    database.execute(
-        "CREATE TABLE IF NOT EXISTS scores_1"
-        " (key BLOB PRIMARY KEY, logit BLOB NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID"
-    )
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'scores_1'").fetchall():
+        with _writing(database):
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS scores_1"
+                " (key BLOB PRIMARY KEY, logit BLOB NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID"
+            )
+
+
+@contextmanager
+def _writing(database: sqlite3.Connection) -> Iterator[None]:
+    """One transaction that takes the lock at its beginning.
+
+    One that reads first and then wants to write fails at once where another one does the same,
+    instead of waiting for it.
+    """
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
 
 
 def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, float]:
@@ -136,7 +156,7 @@ def _select(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, 
             known[key] = _unpacked(key, packed)
             old |= used < today
         if old:
-            with database:
+            with _writing(database):
                 database.execute(f"UPDATE scores_1 SET used = ? {where}", [today, *part])
     return known
 
@@ -147,7 +167,7 @@ def _insert(database: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes, int
         _evict(database)
     for last_try in (False, True):
         try:
-            with database:  # commits, or rolls back
+            with _writing(database):
                 database.executemany("INSERT OR REPLACE INTO scores_1 VALUES (?, ?, ?)", rows)
             return
         except sqlite3.OperationalError as error:
@@ -167,7 +187,7 @@ def _pages_in_use(database: sqlite3.Connection) -> float:
 def _evict(database: sqlite3.Connection) -> None:
     """Remove the rows that were not used for the longest time; of one day, any."""
     (rows,) = database.execute("SELECT count(*) FROM scores_1").fetchone()
-    with database:
+    with _writing(database):
         database.execute(
             "DELETE FROM scores_1 WHERE key IN"
             " (SELECT key FROM scores_1 ORDER BY used, key LIMIT ?)",

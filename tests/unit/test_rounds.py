@@ -112,8 +112,8 @@ def test_auto_stops_and_keeps_the_rest_in_its_order() -> None:
 
 
 def test_queries_of_a_batch_stop_each_by_themselves() -> None:
-    """The second one's logits are all high further down, so it is scored to the end."""
-    model = Known(np.concatenate([np.full(50, 60), np.zeros(50)]))  # the last 50 stand first
+    """In the second one fused scores are equal: any may enter, until high logits are seen."""
+    model = Known(np.concatenate([np.full(30, 60), np.zeros(70)]))  # the last 70 stand first
     flat = Scored(FUSED.ordinals, np.full(N, 0.5, np.float32))
     alone = [
         stage(model, NARROW).rerank(["q"], [one], depth=N, limits=Limits(auto=True))[0]
@@ -194,7 +194,7 @@ def test_auto_within_a_budget_stops_at_what_comes_first() -> None:
     ]
     assert [one.stopped_by for one in efforts] == ["time", "bound"]
     assert [one.scored < 20 for one in efforts] == [True, False]
-    assert efforts[0].agreement is not None  # 14 are scored, the top has 10 places
+    assert efforts[0].agreement is not None  # 15 are scored, the top has 10 places
 
 
 def test_remembered_scores_do_not_count_for_the_speed() -> None:
