@@ -248,7 +248,7 @@ def train_command(lists: tuple[Path, ...], output: Path, as_json: bool, **option
 
 
 @main.command("fit-reranker")
-@click.argument("model", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "--dev",
     multiple=True,

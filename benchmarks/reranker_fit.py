@@ -66,12 +66,14 @@ def fit_reranker(model: Path, dev: Sequence[str], options: FitOptions | None = N
         options: how.
 
     Raises:
-        ConfigError: no collection, or the folder cannot be written.
+        ConfigError: no collection, no such folder, or it cannot be written.
         ScisearchError: the model or a collection cannot be read, indexed or searched.
     """
     options = options or FitOptions()
     if not dev:
         raise ConfigError("found no dev collection, expected at least one (--dev FOLDER)")
+    if not model.is_dir():
+        raise ConfigError(f"{model}: no such folder, expected that of a cross-encoder")
     settings = read_model_settings(model)
     collections = [_some(one, options.queries) for place in dev for one in read_dev(place)]
     config = replace(

@@ -253,4 +253,6 @@ def test_fit_reranker_keeps_weight_and_bound(
     assert (cache / "scores.sqlite").exists()
     missing = search(*at[:3], tmp_path / "none", code=1).output
     assert "found no collection" in missing
+    nowhere = search("fit-reranker", tmp_path / "no", *at[2:], code=1).output
+    assert f"{tmp_path / 'no'}: no such folder, expected that of a cross-encoder" in nowhere
     assert "Missing option '--dev'" in search("fit-reranker", model, code=2).output
