@@ -131,7 +131,7 @@ def render_bound(choice: "BoundChoice", *, markdown: bool = False) -> str:
         mean = choice.mean(allowed)
         marked = "* " if allowed == choice.bound.allowed else "  "
         numbers = (f"{mean.scored:.1%}", f"{mean.loss:+.4f}", f"{mean.agreement:.1%}")
-        losses = [f"{of[name].loss:+.4f} at {of[name].scored:.0%}" for name in names]
+        losses = [f"{one.loss:+.4f} ± {one.error:.4f}, {one.scored:.0%}" for one in of.values()]
         rows.append([f"{marked}{allowed:g}", *numbers, f"{mean.expected:.1%}", *losses])
     header = ["allowed", "scored", "loss", "top 10 kept", "expected", *names]
     table = Table(header, rows)
@@ -139,8 +139,9 @@ def render_bound(choice: "BoundChoice", *, markdown: bool = False) -> str:
     return (
         f"{table.markdown() if markdown else table.plain()}\n\n"
         "allowed: newcomers to the top 10 that a stop may be expected to cost; scored: share of the"
-        " candidates; loss: of nDCG@10 against scoring all; each collection by a bound that was"
-        f" fitted without it. Kept: {choice.bound.allowed:g}, which scores {chosen.scored:.0%} and"
+        " candidates; loss: of nDCG@10 against scoring all, ± its standard error. The first columns"
+        " are of all queries; each collection is judged by a bound that was fitted without it."
+        f" Kept: {choice.bound.allowed:g}, which scores {chosen.scored:.0%} and"
         f" loses {chosen.loss:.4f} on average."
     )
 

@@ -63,7 +63,7 @@ class LogitBound:
         """
         excess, chances = np.array(self.excess, float), np.array(self.chances, float)
         sound = (
-            len(self.coefficients) == 4
+            np.shape(self.coefficients) == (4,)
             and bool(np.isfinite(self.coefficients).all())
             and len(excess) == len(chances) > 0
             and bool(np.isfinite(excess).all() and (np.diff(excess) > 0).all())
@@ -86,7 +86,7 @@ class LogitBound:
         Raises:
             ConfigError, TypeError: they are no bound.
         """
-        values = {
+        values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in content.items()
         }

@@ -228,9 +228,10 @@ def test_fit_reranker_keeps_weight_and_bound(
     shutil.copytree(tiny_cross_encoder, model)
     build(folder, TEXTS[:120])
     rows = [json.loads(line) for line in (folder / "corpus.jsonl").read_text().splitlines()]
-    (folder / "topics.tsv").write_text("".join(f"q{i}\t{t}\n" for i, t in enumerate(TOPICS)))
+    topics = [f"{a} {b}" for a in WORDS for b in WORDS[:6]]  # two halves of at least 20
+    (folder / "topics.tsv").write_text("".join(f"q{i}\t{t}\n" for i, t in enumerate(topics)))
     (folder / "qrels.train.tsv").write_text(
-        "".join(f"q{i} 0 {rows[i]['doc_id']} 1\n" for i in range(len(TOPICS)))
+        "".join(f"q{i} 0 {rows[i]['doc_id']} 1\n" for i in range(len(topics)))
     )
     (folder / "qrels.test.tsv").write_text(f"q0 0 {rows[5]['doc_id']} 1\n")
     at = ["fit-reranker", model, "--dev", f"{folder}:train", "--encoder", tiny_encoder]
@@ -244,7 +245,7 @@ def test_fit_reranker_keeps_weight_and_bound(
     kept = read_model_settings(model)
     assert kept.interpolation == Interpolation(0.5, "logit")
     assert kept.bound is not None
-    assert dict(kept.bound.dev) == {"dev train": len(TOPICS)}
+    assert dict(kept.bound.dev) == {"dev train": len(topics)}
     assert f"* {kept.bound.allowed:g}" in shown
     assert f"kept in {model / 'scisearch.json'}" in shown
 
