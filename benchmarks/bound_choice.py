@@ -103,10 +103,10 @@ def choose_bound(
 def _held_out(scored: Sequence[tuple[Collection, Sequence[Candidates]]]) -> list[Part]:
     if len(scored) == 1:
         ((collection, candidates),) = scored
-        halves = [list(candidates[0::2]), list(candidates[1::2])]
+        even, odd = candidates[0::2], candidates[1::2]
         return [
             (collection, judged, fit_bound([_lists(fitted)]))
-            for judged, fitted in (halves, reversed(halves))
+            for judged, fitted in ((even, odd), (odd, even))
         ]
     return [
         (

@@ -246,7 +246,8 @@ def fit_bound(groups: Sequence[Sequence[ScoredList]], allowed: float = 0.0) -> L
 def _samples(of: ScoredList) -> tuple[Floats, Floats]:
     """Features (rows, 4) and logits (rows,) of the unscored, at each place where it is asked."""
     x, logits = min_max(of.fused), of.logits.astype(np.float64)
-    features, targets = [], []
+    features: list[Floats] = []
+    targets: list[Floats] = []
     for end in round_ends(len(x)):
         rest = x[end:]
         seen = np.broadcast_to([logits[:end].mean(), x[:end].mean()], (len(rest), 2))

@@ -91,7 +91,8 @@ class Interpolation:
         """
         of_logits, of_fused = _NORMALISE[self.normalisation]
         heard = self.weight * of_logits(logits)
-        return heard + (1 - self.weight) * of_fused(fused)[: len(logits)]
+        final: NDArray[np.float64] = heard + (1 - self.weight) * of_fused(fused)[: len(logits)]
+        return final
 
 
 def z_scores(scores: NDArray[np.floating]) -> NDArray[np.float64]:
