@@ -99,7 +99,7 @@ def query(
     from scisearch.console.results import render_result
     from scisearch.pipeline import SearchPipeline
 
-    pipeline = SearchPipeline.open(index, search_config(cutoff, options))
+    pipeline = SearchPipeline.open(index, search_config(cutoff, {**options, "auto_top": cutoff}))
     if text is None:
         pipeline.warm_up()
     for one in queries(text):
@@ -246,6 +246,38 @@ def train_command(lists: tuple[Path, ...], output: Path, as_json: bool, **option
     show(judgement.to_json() if as_json else judgement, render_judgement, as_json=as_json)
     if not judgement.passed:
         raise SystemExit(1)
+
+
+@main.command("fit-reranker")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--dev",
+    multiple=True,
+    required=True,
+    metavar="COLLECTION",
+    help="A folder of test collections that MODEL was not trained on; FOLDER:SPLIT for one split.",
+)
+@click.option("--choose-weight", is_flag=True, help="Also its weight against the first stages.")
+@click.option("--queries", default=200, show_default=True, help="Of each collection, at most.")
+@click.option(
+    "--indexes", type=click.Path(path_type=Path), help="Where the collections' indexes are kept."
+)
+@click.option("--encoder", help="Bi-encoder of the indexes: hub id, folder or built-in name.")
+@model_options
+@runtime_option
+@json_option
+def fit_reranker_command(model: Path, dev: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Fit on dev collections when --rerank auto may stop with MODEL, a cross-encoder's folder.
+
+    What is chosen is kept in MODEL/scisearch.json. Scores come from the score cache where they are
+    known, so that an interrupted fit continues.
+    """
+    from scisearch.benchmarks.reranker_fit import fit_reranker
+    from scisearch.console.training import render_fit
+    from scisearch.console.training_options import fit_options
+
+    fit = fit_reranker(model, dev, fit_options(options))
+    show(fit.to_json() if as_json else fit, render_fit, as_json=as_json)
 
 
 @main.command()

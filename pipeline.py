@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from scisearch.index.errors import ConfigError
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.stopwatch import Stopwatch
+from scisearch.rerank.modes import NO_VECTORS, NOT_RERANKED, chosen_mode
 from scisearch.rerank.search_config import Mode, SearchConfig
 from scisearch.retrieval.bm25 import BM25Retriever, RankBM25Retriever
 from scisearch.retrieval.filters import allowed_documents, parse_filter
@@ -28,17 +28,12 @@ from scisearch.retrieval.ranking import (
     Scored,
     strictly_decreasing,
 )
-from scisearch.retrieval.results import SearchResult, search_hits
+from scisearch.retrieval.results import RerankEffort, SearchResult, search_hits
 
 if TYPE_CHECKING:
     from scisearch.rerank.stage import RerankStage
     from scisearch.retrieval.dense import DenseRetriever
 
-NOT_RERANKED = (
-    "not reranked: this version has no built-in cross-encoder; name one with --reranker"
-    " (a hub id or a folder)"
-)
-NO_VECTORS = "BM25 only: the index was built with --no-dense"
 EMPTY_QUERY = "the query is empty"
 
 
@@ -49,6 +44,7 @@ class _Ranking:
     stages: Mapping[str, Scored]
     notes: tuple[str, ...]
     probabilities: Mapping[int, float] = field(default_factory=dict)  # by ordinal, if calibrated
+    effort: RerankEffort | None = None  # None: not reranked
 
     @property
     def final(self) -> Scored:
@@ -72,7 +68,7 @@ class SearchPipeline:
         self.index = index
         self.config = config
         self._shared_dense = dense
-        self.mode: Mode = self._mode()
+        self.mode: Mode = chosen_mode(index, config)
         self._loaded = False
         self._masks: dict[tuple[str, ...], Mask] = {}
 
@@ -125,6 +121,7 @@ class SearchPipeline:
                 hits=found,
                 milliseconds=milliseconds,
                 notes=ranking.notes,
+                effort=ranking.effort,
             )
             for query, ranking, found in zip(queries, rankings, hits, strict=True)
         ]
@@ -136,12 +133,14 @@ class SearchPipeline:
         filters: Sequence[str] = (),
         watch: Stopwatch | None = None,
         probabilities: dict[str, dict[str, float]] | None = None,
+        efforts: list[RerankEffort] | None = None,
     ) -> list[RankedList]:
         """One list per topic, in their order, of at most `cutoff` hits; searched as one batch.
 
-        The last digits of a score depend on the batch, so equal batches give equal bytes. In
-        `probabilities`, query_id -> doc_id -> probability of relevance is added for every document
-        that a calibrated cross-encoder scored.
+        The last digits of a score depend on the batch, so equal batches give equal bytes; a budget
+        of time takes that away. In `probabilities`, query_id -> doc_id -> probability of relevance
+        is added for every document that a calibrated cross-encoder scored; what was reranked of
+        each topic is added to `efforts`.
         """
         texts = [topic.text for topic in topics]
         rankings = self._rank(texts, self._allowed(filters), watch or Stopwatch())
@@ -150,6 +149,8 @@ class SearchPipeline:
                 doc_ids = self.index.documents.doc_ids(list(ranking.probabilities))
                 chances = ranking.probabilities.values()
                 probabilities[topic.query_id] = dict(zip(doc_ids, chances, strict=True))
+        if efforts is not None:
+            efforts += [one.effort for one in rankings if one.effort is not None]
         return [
             self._ranked_list(topic.query_id, ranking.final.cut(self.config.cutoff))
             for topic, ranking in zip(topics, rankings, strict=True)
@@ -161,6 +162,13 @@ class SearchPipeline:
         if self.config.mode is not None or self.mode == "rerank":
             return ()
         return (NOT_RERANKED,) if self.index.has_vectors else (NOT_RERANKED, NO_VECTORS)
+
+    @property
+    def run_notes(self) -> tuple[str, ...]:
+        """`notes`, and what is to be said of every reranked topic; loads the cross-encoder."""
+        if self.mode != "rerank":
+            return self.notes
+        return (*self.notes, *self._reranker.notes(self.config.limits))
 
     def model_digests(self) -> dict[str, object]:
         """The sha256 of the weights that the mode uses, and what computes them."""
@@ -186,31 +194,6 @@ class SearchPipeline:
         self.search("warm up")
 
     # -- stages ------------------------------------------------------------------------------
-
-    def _mode(self) -> Mode:
-        """The mode asked for, or the fullest one there is; checks that it is possible."""
-        mode = self._possible_mode()
-        if mode != "rerank" and self.config.min_probability is not None:
-            raise ConfigError(
-                f"minimum probability {self.config.min_probability:g} in mode {mode}; expected mode"
-                " rerank: only a cross-encoder gives probabilities (--reranker)"
-            )
-        return mode
-
-    def _possible_mode(self) -> Mode:
-        from scisearch.rerank.stage import has_reranker
-
-        wanted = self.config.mode
-        if wanted in ("dense", "hybrid"):
-            _ = self.index.vectors  # raises the error that names the way out
-        reranked = has_reranker(self.config.reranker)
-        if wanted == "rerank" and not reranked:
-            raise ConfigError(NOT_RERANKED)
-        if wanted is not None:
-            return wanted
-        if reranked:
-            return "rerank"
-        return "hybrid" if self.index.has_vectors else "bm25"
 
     @cached_property
     def _legs(self) -> dict[str, Retriever]:
@@ -242,16 +225,7 @@ class SearchPipeline:
     def _reranker(self) -> "RerankStage":
         from scisearch.rerank.stage import open_rerank_stage
 
-        config = self.config
-        return open_rerank_stage(
-            self.index,
-            config.reranker,
-            weight=config.rerank_weight,
-            long_documents=config.long_documents,
-            device=config.device,
-            offline=config.offline,
-            runtime=config.runtime,
-        )
+        return open_rerank_stage(self.index, self.config)
 
     def _rank(self, texts: Sequence[str], allowed: Mask | None, watch: Stopwatch) -> list[_Ranking]:
         filled = [text for text in texts if text.strip()]
@@ -283,12 +257,17 @@ class SearchPipeline:
             texts,
             fused,
             depth=self.config.rerank_depth,
+            limits=self.config.limits,
+            top=self.config.auto_top,
             min_probability=self.config.min_probability,
             watch=watch,
         )
         return [
             _Ranking(
-                {**one, **outcome.stages}, (*self.notes, *outcome.notes), outcome.probabilities
+                {**one, **outcome.stages},
+                (*self.notes, *outcome.notes),
+                outcome.probabilities,
+                outcome.effort,
             )
             for one, outcome in zip(stages, reranked, strict=True)
         ]

@@ -132,7 +132,7 @@ def _costs(
     return {
         "models": measured.models[name],
         "latency": latency[name],
-        "pairs_per_second": measured.pairs_per_second(run, latency[name]),
+        "pairs_per_second": measured.pairs_per_second(name, run, latency[name]),
         "batch": measured.batches()[name],
         "reliability": measured.reliability(name),
         "cold_start": measured.cold_start(name),

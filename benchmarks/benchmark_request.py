@@ -37,6 +37,19 @@ class BenchmarkRequest:
     peer_timeout: float = PEER_TIMEOUT  # seconds for a peer's index, and for each query
     command: tuple[str, ...] = ()  # as it was typed
 
+    def __post_init__(self) -> None:
+        """Refuse what would make figures that nobody can repeat.
+
+        Raises:
+            ConfigError: the search has a budget of time, or takes scores from a cache.
+        """
+        if self.search.budget_ms is not None or self.search.score_cache:
+            found = "a budget of time" if self.search.budget_ms is not None else "a score cache"
+            raise ConfigError(
+                f"benchmark: found {found}, expected none: with a budget its quality, with a cache"
+                " its speed would be another one next time"
+            )
+
     def to_json(self) -> dict[str, Any]:
         """What decides the quality, as JSON values; `request_of` reads it."""
         return {

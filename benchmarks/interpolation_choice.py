@@ -115,16 +115,16 @@ def _candidates(result: SearchResult) -> Candidates:
 
 
 def _run(candidates: Sequence[Candidates], setting: Interpolation) -> Run:
-    return {one.query_id: _reranked(one, setting) for one in candidates}
+    return {one.query_id: reranked(one, setting) for one in candidates}
 
 
-def _reranked(one: Candidates, setting: Interpolation) -> RankedList:
-    """The query's list with this setting, as a search would give it."""
+def reranked(one: Candidates, setting: Interpolation, scored: int | None = None) -> RankedList:
+    """The query's list with this setting, as a search would give it; of the first `scored` only."""
     order = sorted(range(len(one.doc_ids)), key=one.doc_ids.__getitem__)
     id_rank = np.empty(len(order), np.int32)
     id_rank[order] = np.arange(len(order), dtype=np.int32)
     head = Scored(np.arange(len(order), dtype=np.int64), one.fused)
-    final = setting.interpolate(head, one.logits, id_rank)
+    final = setting.interpolate_first(head, one.logits[:scored], id_rank)
     doc_ids = [one.doc_ids[place] for place in final.ordinals.tolist()]
     scores = strictly_decreasing(final.scores).tolist()
     return RankedList(one.query_id, tuple(map(Hit, doc_ids, scores)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from scisearch.benchmarks.bound_choice import BoundChoice
 from scisearch.benchmarks.collection import Collection, judged_texts, read_collections
 from scisearch.benchmarks.contrast import ContrastReport, contrast, cross_encoder_scorer
 from scisearch.benchmarks.gate import CollectionIndexes, GateReport, gate
@@ -14,6 +15,7 @@ from scisearch.benchmarks.interpolation_choice import (
     choose_interpolation,
     score_candidates,
 )
+from scisearch.benchmarks.reranker_fit import bound_of
 from scisearch.index.durable import replace_file
 from scisearch.index.errors import TrainingError
 from scisearch.rerank.model_settings import read_model_settings, write_model_settings
@@ -52,6 +54,7 @@ class Judgement:
     interpolation: InterpolationChoice | None
     contrast: Mapping[str, ContrastReport] = field(default_factory=dict)
     gates: Mapping[str, GateReport] = field(default_factory=dict)
+    bound: BoundChoice | None = None  # for --rerank auto
     notes: tuple[str, ...] = ()
 
     @property
@@ -66,6 +69,7 @@ class Judgement:
             "leaks": None if self.leaks is None else self.leaks.to_json(),
             "calibration": None if self.calibration is None else self.calibration.to_json(),
             "interpolation": None if self.interpolation is None else self.interpolation.to_json(),
+            "bound": None if self.bound is None else self.bound.to_json(),
             "contrast": {name: one.to_json() for name, one in self.contrast.items()},
             "gates": {name: one.to_json() for name, one in self.gates.items()},
             "passed": self.passed,
@@ -113,14 +117,16 @@ def train_and_judge(
     calibration, notes = _calibrated(data, output, options)
     with TemporaryDirectory(prefix="scisearch-judged-") as folder:
         systems = _Systems(output, recipe, options, judging.encoder, Path(folder))
+        interpolation, bound, unbounded = _interpolated(systems, dev)
         judgement = Judgement(
             training=training,
             leaks=leaks,
             calibration=calibration,
-            interpolation=_interpolated(systems, dev),
+            interpolation=interpolation,
             contrast=_contrast(output, recipe, options),
             gates=_gates(systems, judged),
-            notes=notes,
+            bound=bound,
+            notes=(*notes, *unbounded),
         )
     write_card(training, judging.describe(judgement))
     text = json.dumps(judgement.to_json(), indent=2, ensure_ascii=False)
@@ -211,17 +217,28 @@ class _Systems:
         return found
 
 
-def _interpolated(systems: _Systems, dev: Sequence[Collection]) -> InterpolationChoice | None:
-    """The weight that the dev collections are ranked best with, kept with the model."""
+def _interpolated(
+    systems: _Systems, dev: Sequence[Collection]
+) -> tuple[InterpolationChoice | None, BoundChoice | None, tuple[str, ...]]:
+    """The weight that the dev collections are ranked best with, and the bound; kept with the model.
+
+    The last one says why there is no bound.
+    """
     if not dev:
-        return None
+        return None, None, ()
     config = systems.trained()
     config = replace(config, cutoff=config.rerank_depth)
     indexes = CollectionIndexes(systems.indexes, systems.options.progress)
-    choice = choose_interpolation([(one, score_candidates(one, config, indexes)) for one in dev])
-    settings = read_model_settings(systems.output)
-    write_model_settings(systems.output, replace(settings, interpolation=choice.chosen))
-    return choice
+    scored = [(one, score_candidates(one, config, indexes)) for one in dev]
+    choice = choose_interpolation(scored)
+    bound, notes = bound_of(scored, choice.chosen)
+    settings = replace(
+        read_model_settings(systems.output),
+        interpolation=choice.chosen,
+        bound=None if bound is None else bound.bound,
+    )
+    write_model_settings(systems.output, settings)
+    return choice, bound, notes
 
 
 def _gates(systems: _Systems, judged: Sequence[Collection]) -> dict[str, GateReport]:

@@ -22,7 +22,7 @@ from scisearch.benchmarks.reranker_report import (
     scored_documents,
     truncation_loss,
 )
-from scisearch.benchmarks.run_file import write_run_file
+from scisearch.benchmarks.run_file import RunReport, write_run_file
 from scisearch.benchmarks.systems import at_cutoff, model_digests
 from scisearch.index.durable import replace_file
 from scisearch.index.manifest import file_sha256
@@ -118,11 +118,12 @@ class Measurement:
         self._remember()
         return now
 
-    def pairs_per_second(self, run: Run, latency: Mapping[str, Any]) -> float | None:
+    def pairs_per_second(self, name: str, run: Run, latency: Mapping[str, Any]) -> float | None:
         """Of the cross-encoder, one query at a time; None for a system without one."""
         spent = latency["stages"].get("cross-encoder", {}).get("mean", 0.0) * latency["n"]
         queries = latency_queries(self._collection.queries, self._request.latency_queries)
-        return self._pairs(run, queries) / spent * 1e3 if spent else None
+        scored = self._pairs(run, queries) * self._scored_share(name)
+        return scored / spent * 1e3 if spent else None
 
     def truncation(self, runs: Mapping[str, Run]) -> dict[str, Any] | None:
         """What the cross-encoder could not read; None without one."""
@@ -192,7 +193,8 @@ class Measurement:
                 "sha256": file_sha256(path),
                 "batch": _BATCH,
                 "queries_per_second": n / seconds,
-                "pairs_per_second": self._batch_speed(path, searched, report.milliseconds),
+                "pairs_per_second": _pairs_per_second(report),
+                "reranking": None if report.reranking is None else asdict(report.reranking),
                 "milliseconds_per_query": {
                     stage: ms / n for stage, ms in report.milliseconds.items()
                 },
@@ -200,16 +202,15 @@ class Measurement:
             self._remember()
         return read_run(path)
 
-    def _batch_speed(
-        self, path: Path, queries: Sequence[Query], milliseconds: Mapping[str, float]
-    ) -> float | None:
-        spent = milliseconds.get("cross-encoder", 0.0)
-        return self._pairs(read_run(path), queries) / spent * 1e3 if spent else None
-
     def _pairs(self, run: Run, queries: Sequence[Query]) -> int:
-        """How many pairs the cross-encoder scored for these queries, of the run of `rerank`."""
+        """How many pairs the cross-encoder may score for these queries, of the run of `rerank`."""
         depth = self._request.search.rerank_depth
         return sum(map(len, scored_documents(run, queries, depth).values()))
+
+    def _scored_share(self, name: str) -> float:
+        """The share of its candidates that a system scored in its run; 1 where that is all."""
+        found = self._done.get(f"runs/{name}.run", {}).get("reranking")
+        return found["scored"] / found["candidates"] if found and found["candidates"] else 1.0
 
     def _probabilities(self, name: str) -> Path | None:
         """Where those of a system are; None for one that has none."""
@@ -223,7 +224,7 @@ class Measurement:
         # a command line holds neither lone surrogates nor NUL
         text = self._collection.queries[0].text.encode(errors="replace").decode().replace("\0", " ")
         command = ["query", "--index", str(self._index.path), "--mode", name, "--json"]
-        for option in ("encoder", "reranker", "device", "runtime"):
+        for option in ("encoder", "reranker", "rerank", "device", "runtime"):
             value = getattr(search, option)
             command += [f"--{option}", value] if value is not None else []
         # after --: a query may begin with a dash
@@ -253,3 +254,10 @@ class Measurement:
     def _remember(self) -> None:
         content = {"fingerprint": self._fingerprint, "done": self._done}
         replace_file(self._work, json.dumps(content).encode())
+
+
+def _pairs_per_second(report: RunReport) -> float | None:
+    spent = report.milliseconds.get("cross-encoder", 0.0)
+    if report.reranking is None or not spent:
+        return None
+    return report.reranking.scored / spent * 1e3

@@ -4,13 +4,29 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
 from scisearch.benchmarks.probability_log import ProbabilityLog
 from scisearch.index.progress import NoProgress, Progress, stage_of
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.pipeline import SearchPipeline
 from scisearch.retrieval.ranking import Query, RankedList
+from scisearch.retrieval.results import RerankEffort
 from scisearch.retrieval.run_writer import RunWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much the cross-encoder scored over several topics.
+
+    `agreement` is the mean over the topics of which something is known, None where there is none.
+    """
+
+    scored: int
+    candidates: int
+    from_cache: int
+    topics_stopped: dict[str, int]  # by "bound" and by "time"
+    agreement: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +40,7 @@ class RunReport:
     n_without_hits: int  # of the topics searched now
     milliseconds: dict[str, float]  # wall time by stage, over the topics searched now
     notes: tuple[str, ...]
+    reranking: Effort | None = None  # of the topics searched now; None: nothing was reranked
 
 
 def write_run_file(
@@ -44,9 +61,9 @@ def write_run_file(
     Raises:
         RankingError: the run cannot be written.
     """
-    watch = Stopwatch()
-    progress = progress or NoProgress()
+    watch, progress = Stopwatch(), progress or NoProgress()
     without_hits = 0
+    efforts: list[RerankEffort] = []
     fingerprint = {**_fingerprint(pipeline, topics, filters), "batch": batch}
     log = None
     if probabilities is not None:
@@ -59,7 +76,7 @@ def write_run_file(
                 part = topics[start : start + batch]
                 if all(topic.query_id in done for topic in part):
                     continue
-                for ranked in _searched(pipeline, part, filters, watch, log):
+                for ranked in _searched(pipeline, part, filters, watch, efforts, log):
                     if ranked.query_id not in done:
                         writer.write(ranked.query_id, ranked.hits)
                         without_hits += not ranked.hits
@@ -71,7 +88,23 @@ def write_run_file(
         n_continued=len(done),
         n_without_hits=without_hits,
         milliseconds=watch.milliseconds(),
-        notes=pipeline.notes,
+        notes=pipeline.run_notes,
+        reranking=_total(efforts),
+    )
+
+
+def _total(efforts: Sequence[RerankEffort]) -> Effort | None:
+    if not efforts:
+        return None
+    known = [one.agreement for one in efforts if one.agreement is not None]
+    return Effort(
+        scored=sum(one.scored for one in efforts),
+        candidates=sum(one.candidates for one in efforts),
+        from_cache=sum(one.from_cache for one in efforts),
+        topics_stopped={
+            name: sum(one.stopped_by == name for one in efforts) for name in ("bound", "time")
+        },
+        agreement=fmean(known) if known else None,
     )
 
 
@@ -80,13 +113,15 @@ def _searched(
     topics: Sequence[Query],
     filters: Sequence[str],
     watch: Stopwatch,
+    efforts: list[RerankEffort],
     log: ProbabilityLog | None,
 ) -> list[RankedList]:
-    if log is None:
-        return pipeline.run(topics, filters=filters, watch=watch)
-    chances: dict[str, dict[str, float]] = {}
-    lists = pipeline.run(topics, filters=filters, watch=watch, probabilities=chances)
-    log.write(chances)  # before the run is: no finished topic lacks them
+    chances: dict[str, dict[str, float]] | None = None if log is None else {}
+    lists = pipeline.run(
+        topics, filters=filters, watch=watch, probabilities=chances, efforts=efforts
+    )
+    if log is not None and chances is not None:
+        log.write(chances)  # before the run is: no finished topic lacks them
     return lists
 
 

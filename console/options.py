@@ -56,6 +56,13 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
         "--dense-weight", default=0.5, show_default=True, help="Convex: weight of the dense list."
     ),
     click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
+    click.option(
+        "--rerank",
+        type=click.Choice(["full", "auto"]),
+        default="full",
+        show_default=True,
+        help="Rerank all of these, or in fused order until the top 10 is not expected to change.",
+    ),
     click.option("--reranker", help="Cross-encoder: hub id, folder or built-in name."),
     click.option(
         "--rerank-weight",
@@ -64,6 +71,18 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
     ),
 )
 search_options = options_of(
+    click.option(
+        "--budget-ms",
+        type=click.FloatRange(min=1),
+        help="Stop reranking a query after so many milliseconds; not the same answer every time.",
+    ),
+    click.option(
+        "--score-cache/--no-score-cache",
+        default=False,
+        show_default=True,
+        help="Take scores of pairs that were reranked before from the user's cache, and keep new"
+        " ones there: for repeated work; times then say little.",
+    ),
     click.option(
         "--mode",
         type=click.Choice(["bm25", "dense", "hybrid", "rerank"]),

@@ -1,6 +1,6 @@
 """What `search run` did, as lines of text."""
 
-from scisearch.benchmarks.run_file import RunReport
+from scisearch.benchmarks.run_file import Effort, RunReport
 
 
 def render_run(report: RunReport) -> str:
@@ -12,8 +12,35 @@ def render_run(report: RunReport) -> str:
     if report.n_without_hits:
         lines.append(f"{report.n_without_hits} topics found nothing")
     lines.extend(f"note: {note}" for note in report.notes)
+    if report.reranking is not None:
+        lines += _reranked(report.reranking)
     if searched:
         parts = " + ".join(f"{n} {ms / searched:.2f}" for n, ms in report.milliseconds.items())
         mean = sum(report.milliseconds.values()) / searched
         lines.append(f"a topic: {parts} = {mean:.2f} ms")
     return "\n".join(lines)
+
+
+def _reranked(effort: Effort) -> list[str]:
+    """How much was reranked, where that is not simply all, and how much of it not computed."""
+    lines = []
+    if effort.scored < effort.candidates:
+        agreement = "not known" if effort.agreement is None else f"{effort.agreement:.1%}"
+        stopped = " and ".join(
+            f"{count} topics by {'the bound' if name == 'bound' else 'the time'}"
+            for name, count in effort.topics_stopped.items()
+            if count
+        )
+        lines.append(
+            f"reranked {effort.scored} of {effort.candidates} candidates"
+            f" ({effort.scored / effort.candidates:.1%}; stopped: {stopped}); expected agreement"
+            f" with a rerank of all: {agreement}"
+        )
+        if effort.topics_stopped["time"]:
+            lines.append("note: with a budget of time the run is not the same every time")
+    if effort.from_cache:
+        lines.append(
+            f"{effort.from_cache} of {effort.scored} scores are from the score cache: the times"
+            " below say little"
+        )
+    return lines

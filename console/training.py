@@ -8,8 +8,10 @@ from scisearch.console.tables import Table
 from scisearch.rerank.interpolation import Interpolation
 
 if TYPE_CHECKING:
+    from scisearch.benchmarks.bound_choice import BoundChoice
     from scisearch.benchmarks.interpolation_choice import InterpolationChoice
     from scisearch.benchmarks.judged_training import Judgement
+    from scisearch.benchmarks.reranker_fit import RerankerFit
     from scisearch.rerank.training.card import CardSection
     from scisearch.rerank.training.data import TrainingData
     from scisearch.rerank.training.report import TrainingReport
@@ -86,6 +88,9 @@ def _sections(judgement: "Judgement", *, markdown: bool) -> "list[CardSection]":
     if judgement.interpolation is not None:
         text = render_interpolation(judgement.interpolation, markdown=markdown)
         found.append(CardSection("Weight against the first stages", text))
+    if judgement.bound is not None:
+        text = render_bound(judgement.bound, markdown=markdown)
+        found.append(CardSection("When --rerank auto stops", text))
     if judgement.calibration is not None:
         text = calibration_markdown(judgement.calibration)
         if markdown:
@@ -116,3 +121,39 @@ def render_interpolation(choice: "InterpolationChoice", *, markdown: bool = Fals
         f"Mean nDCG@10 over {names}. Kept: {choice.chosen.weight:g} with"
         f" {choice.chosen.normalisation}; the fused list alone has {choice.unused:.4f}."
     )
+
+
+def render_bound(choice: "BoundChoice", *, markdown: bool = False) -> str:
+    """What each allowance saves and costs, by collection, and which one was kept."""
+    names = list(next(iter(choice.tried.values())))
+    rows = []
+    for allowed, of in choice.tried.items():
+        mean = choice.mean(allowed)
+        marked = "* " if allowed == choice.bound.allowed else "  "
+        numbers = (f"{mean.scored:.1%}", f"{mean.loss:+.4f}", f"{mean.agreement:.1%}")
+        losses = [f"{one.loss:+.4f} ± {one.error:.4f}, {one.scored:.0%}" for one in of.values()]
+        rows.append([f"{marked}{allowed:g}", *numbers, f"{mean.expected:.1%}", *losses])
+    header = ["allowed", "scored", "loss", "top 10 kept", "expected", *names]
+    table = Table(header, rows)
+    chosen = choice.chosen
+    return (
+        f"{table.markdown() if markdown else table.plain()}\n\n"
+        "allowed: newcomers to the top 10 that a stop may be expected to cost; scored: share of the"
+        " candidates; loss: of nDCG@10 against scoring all, ± its standard error. The first columns"
+        " are of all queries; each collection is judged by a bound that was fitted without it."
+        f" Kept: {choice.bound.allowed:g}, which scores {chosen.scored:.0%} and"
+        f" loses {chosen.loss:.4f} on average."
+    )
+
+
+def render_fit(fit: "RerankerFit") -> str:
+    """What was chosen for a model, and where it is kept."""
+    from scisearch.rerank.model_settings import SETTINGS_FILE
+
+    parts = []
+    if fit.weight is not None:
+        parts.append(render_interpolation(fit.weight))
+    if fit.bound is not None:
+        parts.append(render_bound(fit.bound))
+    parts += [f"note: {note}" for note in fit.notes]
+    return "\n\n".join([*parts, f"kept in {fit.model / SETTINGS_FILE}"])

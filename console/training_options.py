@@ -13,6 +13,7 @@ from scisearch.console.options import F, model_options, options_of
 from scisearch.rerank.training.recipe import LOSSES, METRICS, PRESETS, Recipe
 
 if TYPE_CHECKING:
+    from scisearch.benchmarks.reranker_fit import FitOptions
     from scisearch.index.progress import Progress
     from scisearch.rerank.training.data import DataOptions, TrainingData
     from scisearch.rerank.training.train import TrainOptions
@@ -242,4 +243,20 @@ def run_options(options: dict[str, Any], progress: "Progress") -> "TrainOptions"
         progress=progress,
         command=shlex.join(["search", *sys.argv[1:]]),
         settings=ModelSettings(Interpolation(options["weight"])),
+    )
+
+
+def fit_options(options: dict[str, Any]) -> "FitOptions":
+    """How a finished cross-encoder is fitted."""
+    from scisearch.benchmarks.reranker_fit import FitOptions
+    from scisearch.console.progress import TerminalProgress
+    from scisearch.rerank.search_config import SearchConfig
+
+    names = ("encoder", "device", "offline", "runtime")
+    return FitOptions(
+        choose_weight=options["choose_weight"],
+        queries=options["queries"],
+        search=SearchConfig(**{name: options[name] for name in names}),
+        indexes=options["indexes"],
+        progress=TerminalProgress(),
     )

@@ -101,6 +101,16 @@ def keep(model: ResolvedModel, kind: Kind, stored: Stored) -> None:
     _write(_decision_path(key), json.dumps(asdict(stored.decision), indent=2).encode())
 
 
+def computed_by(stored: Stored | None) -> list[str]:
+    """What decides the last bits of an output besides model and input.
+
+    The graph, the library's version and the processor; `stored` None is PyTorch.
+    """
+    library = version("torch" if stored is None else "onnxruntime")
+    graph = "" if stored is None else str(stored.decision.sha256)
+    return [graph, library, platform.machine(), *_instructions()]
+
+
 def _write(path: Path, content: bytes) -> None:
     """By rename, under a name that no other writer has."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="part-") as own:

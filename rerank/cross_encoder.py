@@ -1,5 +1,6 @@
 """The cross-encoder over the documents of one index, on ONNX Runtime or PyTorch."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from scisearch.index.weights import weights_digest
 from scisearch.rerank.document_tokens import Texts, document_tokens
 from scisearch.rerank.pair_model import PairModel, read_pair_model
 from scisearch.rerank.passages import LongDocuments, check_long_documents
-from scisearch.rerank.scoring import PairScorer, Progress, RerankScores, Runtime
+from scisearch.rerank.scoring import Cache, PairScorer, Progress, RerankScores, Runtime
 from scisearch.rerank.truncation import Truncation
 from scisearch.retrieval.ranking import Ordinals
 
@@ -40,6 +41,7 @@ class LocalCrossEncoder:
         device: str | None = None,
         batch_tokens: int | None = None,
         runtime: RuntimeName = "auto",
+        score_cache: bool = False,
     ) -> None:
         """Load the model.
 
@@ -52,6 +54,7 @@ class LocalCrossEncoder:
             device: None is CUDA, MPS or CPU, the first there is.
             batch_tokens: rows x longest of one forward pass; None: by runtime and device.
             runtime: auto is ONNX Runtime on a CPU, where its drift is small, else PyTorch.
+            score_cache: take known logits from the user's cache folder, and keep new ones there.
 
         Raises:
             ModelError: the folder is no whole cross-encoder with one output, or does not load.
@@ -63,12 +66,13 @@ class LocalCrossEncoder:
         self.name = pair_model.name
         self.max_length = pair_model.max_length
         self.uses_store = documents is store
-        choice = _choose(model, pair_model, device, runtime)
+        resolved = _resolved(model)
+        choice = _choose(resolved, pair_model, device, runtime)
         self.device = choice.device
         self.runtime_name, self.runtime_reason = choice.name, choice.reason
-        self._scorer = PairScorer(
-            pair_model, documents, _open(pair_model, choice, batch_tokens), long_documents
-        )
+        opened = _open(pair_model, choice, batch_tokens)
+        cache = _cache(resolved, pair_model, choice) if score_cache else None
+        self._scorer = PairScorer(pair_model, documents, opened, long_documents, cache)
 
     def score(
         self,
@@ -131,17 +135,37 @@ def runtime_of(model: ResolvedModel, *, device: str | None = None) -> Choice:
     return _choose(model, read_pair_model(model), device, "auto")
 
 
+def _resolved(model: ResolvedModel | Path) -> ResolvedModel:
+    if isinstance(model, Path):
+        return ResolvedModel(str(model), model, weights_digest(model), "folder")
+    return model
+
+
 def _choose(
-    model: ResolvedModel | Path, pair_model: PairModel, device: str | None, runtime: RuntimeName
+    model: ResolvedModel, pair_model: PairModel, device: str | None, runtime: RuntimeName
 ) -> Choice:
     def trial() -> "Trial":
         from scisearch.rerank.onnx_runtime import pair_trial
 
         return pair_trial(pair_model)
 
-    if isinstance(model, Path):
-        model = ResolvedModel(str(model), model, weights_digest(model), "folder")
     return choose(model, "cross-encoder", trial, device=device, runtime=runtime)
+
+
+def _cache(model: ResolvedModel, pair_model: PairModel, choice: Choice) -> Cache:
+    """The logits of this model, on this runtime, processor and device."""
+    from scisearch.index.onnx_store import computed_by, store_folder
+    from scisearch.rerank.score_cache import SCORES_FILE, ScoreCache
+
+    parts = [
+        model.sha256,
+        hashlib.sha256((model.folder / "config.json").read_bytes()).hexdigest(),
+        repr(pair_model.template),
+        str(pair_model.has_segments),
+        choice.name,
+        *computed_by(choice.stored),
+    ]
+    return ScoreCache(store_folder().parent / SCORES_FILE, "\n".join(parts))
 
 
 def _open(pair_model: PairModel, choice: Choice, batch_tokens: int | None) -> Runtime:

@@ -61,6 +61,16 @@ class Interpolation:
             raise ModelError(
                 f"the cross-encoder gave {len(logits)} scores for {len(fused)} candidates"
             )
+        return self.interpolate_first(fused, logits, id_rank)
+
+    def interpolate_first(
+        self, fused: Scored, logits: NDArray[np.floating], id_rank: IdRank
+    ) -> Scored:
+        """The first candidates of `fused`, those that have a logit, in their final order.
+
+        Raises:
+            ModelError: a logit is NaN or infinite.
+        """
         if not np.isfinite(logits).all():
             place = int(np.flatnonzero(~np.isfinite(logits))[0])
             raise ModelError(
@@ -68,9 +78,21 @@ class Interpolation:
                 f" {logits[place]}, expected a finite number: its weights are broken or overflow"
                 " in half precision (--device cpu computes in float32)"
             )
+        scored = len(logits)
+        return rank(fused.ordinals[:scored], self.scores(fused.scores, logits), id_rank)
+
+    def scores(
+        self, fused: NDArray[np.floating], logits: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """The final scores of the first m candidates, (m,) float64.
+
+        `fused` is (n,), of all candidates: these scores are normalised over all of them. `logits`
+        is (m,), m at most n; `minmax` and `zscore` normalise them over the m.
+        """
         of_logits, of_fused = _NORMALISE[self.normalisation]
-        final = self.weight * of_logits(logits) + (1 - self.weight) * of_fused(fused.scores)
-        return rank(fused.ordinals, final, id_rank)
+        heard = self.weight * of_logits(logits)
+        final: NDArray[np.float64] = heard + (1 - self.weight) * of_fused(fused)[: len(logits)]
+        return final
 
 
 def z_scores(scores: NDArray[np.floating]) -> NDArray[np.float64]:

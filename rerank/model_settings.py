@@ -1,8 +1,12 @@
 """What is kept with a cross-encoder's weights beside the weights: `scisearch.json` in its folder.
 
-    {"interpolation": {"weight": 0.5, "normalisation": "minmax"}, "calibration": null}
+    {
+      "interpolation": {"weight": 0.5, "normalisation": "minmax"},
+      "calibration": null,
+      "bound": null
+    }
 
-Both were chosen on data of its training. A folder without the file, a hub model say, has defaults.
+They were chosen on data of its training. A folder without the file, a hub model say, has defaults.
 """
 
 import json
@@ -13,6 +17,7 @@ from typing import Any
 
 from scisearch.index.durable import replace_file
 from scisearch.index.errors import ConfigError, ModelError
+from scisearch.rerank.anytime import LogitBound
 from scisearch.rerank.interpolation import Interpolation
 
 SETTINGS_FILE = "scisearch.json"
@@ -20,10 +25,11 @@ SETTINGS_FILE = "scisearch.json"
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """How a model's logits are weighed against the first stages' scores, and calibrated."""
+    """How a model's logits are weighed against the first stages', calibrated, and bounded."""
 
     interpolation: Interpolation = field(default_factory=Interpolation)
     calibration: Mapping[str, Any] | None = None  # None: its scores have no probabilities
+    bound: LogitBound | None = None  # of logits not computed, for --rerank auto; None: not fitted
 
 
 def read_model_settings(folder: Path) -> ModelSettings:
@@ -41,11 +47,16 @@ def read_model_settings(folder: Path) -> ModelSettings:
         calibration = values.get("calibration")
         if not isinstance(calibration, dict | None):
             raise TypeError(f"calibration is {calibration!r}")
-        return ModelSettings(Interpolation(**weighed), calibration)
+        bound = values.get("bound")
+        return ModelSettings(
+            Interpolation(**weighed),
+            calibration,
+            None if bound is None else LogitBound.from_json(bound),
+        )
     except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
         raise ModelError(
-            f"{path}: {error}; expected interpolation (weight, normalisation) and calibration as"
-            " `search train` writes them; remove the file to use the defaults"
+            f"{path}: {error}; expected interpolation (weight, normalisation), calibration and"
+            " bound as `search train` writes them; remove the file to use the defaults"
         ) from error
 
 

@@ -30,16 +30,22 @@ class RerankScores:
     """One entry per query, aligned with its candidates.
 
     `logits` are raw (no activation), float32. `dropped` says how many ids of a query and its
-    document the model did not see, int64.
+    document the model did not see, int64; `cached` whether nothing of a pair was computed, bool.
     """
 
     logits: list[NDArray[np.float32]]
     dropped: list[NDArray[np.int64]]
+    cached: list[NDArray[np.bool_]]
 
     @property
     def pairs(self) -> int:
         """How many pairs were scored."""
         return sum(len(one) for one in self.logits)
+
+    @property
+    def pairs_from_cache(self) -> int:
+        """How many pairs' logits had been computed before."""
+        return sum(int(np.count_nonzero(one)) for one in self.cached)
 
     @property
     def truncated_pairs(self) -> int:
@@ -62,6 +68,18 @@ class Runtime(Protocol):
         ...
 
 
+class Cache(Protocol):
+    """What keeps the logits of rows that were computed before."""
+
+    def find(self, rows: Sequence[PairParts]) -> NDArray[np.float32]:
+        """The logit of each row, (rows,) float32; NaN where it is not known."""
+        ...
+
+    def keep(self, rows: Sequence[PairParts], logits: NDArray[np.float32]) -> None:
+        """Remember the logits, (rows,) float32."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PairScorer:
     """Assembles and batches pairs for any runtime."""
@@ -70,6 +88,7 @@ class PairScorer:
     documents: DocumentTokens
     runtime: Runtime
     long_documents: LongDocuments = "cut"
+    cache: Cache | None = None
 
     def score(
         self,
@@ -84,15 +103,16 @@ class PairScorer:
         `on_progress` is called with how many pairs were finished since its last call.
         """
         clock = watch or Stopwatch()
-        result = RerankScores([], [])
+        result = RerankScores([], [], [])
         for begin, end in _groups([len(one) for one in candidates]):
             with clock.stage(ASSEMBLE):
                 pairs = self._pairs(queries[begin:end], candidates[begin:end])
-            logits = self._logits(pairs, clock, on_progress or _ignore)
+            logits, cached = self._logits(pairs, clock, on_progress or _ignore)
             dropped = np.array([pair.dropped for pair in pairs], dtype=np.int64)
             ends = np.cumsum([len(one) for one in candidates[begin:end]])[:-1]
             result.logits.extend(np.split(logits, ends))
             result.dropped.extend(np.split(dropped, ends))
+            result.cached.extend(np.split(cached, ends))
         return result
 
     def truncation(
@@ -131,23 +151,36 @@ class PairScorer:
 
     def _logits(
         self, pairs: Sequence[Passages], clock: Stopwatch, on_progress: Progress
-    ) -> NDArray[np.float32]:
-        """One logit per pair: that of its best passage."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """One logit per pair, that of its best passage, and whether none of it was computed."""
         with clock.stage(ASSEMBLE):
             parts = [part for pair in pairs for part in pair.parts]
             per_pair = [len(pair.parts) for pair in pairs]
             pair_of = np.repeat(np.arange(len(pairs)), per_pair)
-            lengths = _lengths(parts, self.model.template.n_special)
-        unfinished = np.array(per_pair)
-        scores = np.empty(len(parts), np.float32)
-        for rows in plan_batches(lengths, lambda: self.runtime.batch_tokens):
+            scores = self._remembered(parts)
+            missing = np.flatnonzero(np.isnan(scores))
+            unfinished = np.bincount(pair_of[missing], minlength=len(pairs))
+            cached = unfinished == 0
+            lengths = _lengths([parts[i] for i in missing], self.model.template.n_special)
+        on_progress(int(np.count_nonzero(cached)))
+        for places in plan_batches(lengths, lambda: self.runtime.batch_tokens):
+            rows = missing[places]
             with clock.stage(ASSEMBLE):
                 batch = fill_batch(self.model.template, [parts[i] for i in rows], self.model.pad_id)
             with clock.stage(FORWARD):
                 scores[rows] = self.runtime.forward(batch)
             np.subtract.at(unfinished, pair_of[rows], 1)
             on_progress(int(np.count_nonzero(unfinished[np.unique(pair_of[rows])] == 0)))
-        return best_passages(scores, per_pair)
+        if self.cache is not None and len(missing):
+            with clock.stage(ASSEMBLE):
+                self.cache.keep([parts[i] for i in missing], scores[missing])
+        return best_passages(scores, per_pair), cached
+
+    def _remembered(self, parts: Sequence[PairParts]) -> NDArray[np.float32]:
+        """The logits that the cache knows; NaN for the others."""
+        if self.cache is None:
+            return np.full(len(parts), np.nan, np.float32)
+        return self.cache.find(parts)
 
 
 def _groups(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

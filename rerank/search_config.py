@@ -10,8 +10,18 @@ from scisearch.retrieval.fusion import Fusion
 
 Mode = Literal["bm25", "dense", "hybrid", "rerank"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+Reranking = Literal["full", "auto"]
+RERANKINGS: tuple[Reranking, ...] = get_args(Reranking)
 BM25Engine = Literal["bm25s", "rank-bm25"]
 BM25_ENGINES: tuple[BM25Engine, ...] = get_args(BM25Engine)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When scoring ends before all candidates are scored. The default is: not at all."""
+
+    auto: bool = False  # once the top is not expected to change
+    budget_ms: float | None = None  # milliseconds for each query, those of a batch all together
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,10 @@ class SearchConfig:
     mode: Mode | None = None
     depth: int = 100  # documents from each first stage
     rerank_depth: int = 100  # fused documents that the cross-encoder scores
+    rerank: Reranking = "full"  # all of these, or until the top is not expected to change
+    auto_top: int = 10  # the best so many that `auto` looks at
+    budget_ms: float | None = None  # for the reranking of a query; None: as long as it takes
+    score_cache: bool = False  # take logits that were computed before from the user's cache folder
     cutoff: int = 10  # hits that come out
     fusion: Fusion = field(default_factory=Fusion)
     reranker: str | None = None  # hub id, folder or built-in name; None: the built-in, if any
@@ -33,15 +47,20 @@ class SearchConfig:
     offline: bool = False  # never ask a hub
     runtime: Runtime = "auto"  # of the models: ONNX Runtime on a CPU, or PyTorch
 
+    @property
+    def limits(self) -> Limits:
+        """When the scoring of a query ends."""
+        return Limits(self.rerank == "auto", self.budget_ms)
+
     def __post_init__(self) -> None:
         """Check what does not need an index.
 
         Raises:
-            ConfigError: a depth or cutoff below 1, a probability that is none, or an unknown mode
-                engine or runtime.
+            ConfigError: a depth, cutoff or budget below 1, a probability that is none, an unknown
+                mode, engine or runtime, or two options that exclude each other.
         """
         check_runtime(self.runtime)
-        for name in ("depth", "rerank_depth", "cutoff"):
+        for name in ("depth", "rerank_depth", "auto_top", "cutoff"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} {getattr(self, name)}; expected at least 1")
         if self.mode is not None and self.mode not in MODES:
@@ -53,3 +72,15 @@ class SearchConfig:
         least = self.min_probability
         if least is not None and not 0 <= least <= 1:  # also true for NaN
             raise ConfigError(f"minimum probability {least}; expected a number from 0 to 1")
+        self._check_reranking()
+
+    def _check_reranking(self) -> None:
+        if self.rerank not in RERANKINGS:
+            raise ConfigError(f"rerank {self.rerank!r}; expected one of {', '.join(RERANKINGS)}")
+        if self.budget_ms is not None and not self.budget_ms >= 1:  # also true for NaN
+            raise ConfigError(f"budget {self.budget_ms:g} ms; expected at least 1")
+        if self.rerank == "auto" and self.min_probability is not None:
+            raise ConfigError(
+                "rerank auto with a minimum probability; expected one of them: a likely document"
+                " may stand anywhere among the candidates, so all must be scored (--rerank full)"
+            )

@@ -2,45 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
 from scisearch.index.errors import ConfigError
 from scisearch.index.models import BUILT_IN, DEFAULT_CROSS_ENCODER, resolve_model
 from scisearch.index.opened import OpenIndex
-from scisearch.index.runtimes import Runtime
 from scisearch.index.stopwatch import Stopwatch
+from scisearch.rerank.anytime import TOP, LogitBound, StoppingRule
 from scisearch.rerank.calibration import Calibration
 from scisearch.rerank.interpolation import Interpolation
 from scisearch.rerank.model_settings import SETTINGS_FILE, read_model_settings
-from scisearch.rerank.passages import LongDocuments
-from scisearch.rerank.scoring import RerankScores
+from scisearch.rerank.rounds import CrossEncoder, FirstScores, Rounds
+from scisearch.rerank.search_config import Limits, SearchConfig
 from scisearch.rerank.truncation import Truncation
 from scisearch.retrieval.ranking import IdRank, Ordinals, Scored, rank
+from scisearch.retrieval.results import RerankEffort
 
-
-class CrossEncoder(Protocol):
-    """What scores the candidates of queries."""
-
-    max_length: int  # ids of a pair, special tokens included
-    runtime_name: str  # what computes it, e.g. "onnx int8"
-
-    def score(
-        self,
-        queries: Sequence[str],
-        candidates: Sequence[Ordinals],
-        *,
-        watch: Stopwatch | None = None,
-    ) -> RerankScores:
-        """One array of raw float32 logits per query, aligned with its candidates."""
-        ...
-
-    def truncation(
-        self, queries: Sequence[str], candidates: Sequence[Ordinals]
-    ) -> list[Truncation]:
-        """For each query, how much of its pairs is not read; nothing is scored."""
-        ...
+_NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +34,7 @@ class Reranked:
     stages: Mapping[str, Scored]
     notes: tuple[str, ...]
     probabilities: Mapping[int, float]
+    effort: RerankEffort
 
 
 class RerankStage:
@@ -68,9 +48,13 @@ class RerankStage:
         sha256: str,
         *,
         calibration: Calibration | None = None,
+        bound: LogitBound | None = None,
     ) -> None:
         """Take an open cross-encoder; `open_rerank_stage` finds one by name."""
         self._cross_encoder = cross_encoder
+        self._rounds = Rounds(cross_encoder)
+        self._max_length = cross_encoder.max_length
+        self._bound = bound  # of the logits that are not computed; None: the model has none
         self._interpolation = interpolation
         self._id_rank = id_rank
         self.sha256 = sha256  # of the cross-encoder's weights
@@ -83,11 +67,14 @@ class RerankStage:
         fused: Sequence[Scored],
         *,
         depth: int,
+        limits: Limits = _NO_LIMITS,
+        top: int = TOP,
         min_probability: float | None = None,
         watch: Stopwatch | None = None,
     ) -> list[Reranked]:
         """Score the best `depth` candidates of each query and put them into their final order.
 
+        `limits` ends the scoring early; `top` is how much of the final list shall be as without.
         With `min_probability` the final list has only documents that are at least so likely to be
         relevant; one that was not scored is not.
 
@@ -101,12 +88,10 @@ class RerankStage:
                 " --min-probability or name another --reranker"
             )
         heads = [one.cut(depth) for one in fused]
-        scores = self._cross_encoder.score(queries, [head.ordinals for head in heads], watch=watch)
+        found = self._rounds.score(queries, heads, limits=limits, rule=self._rule(top), watch=watch)
         return [
-            self._likely(self._reranked(whole, head, logits, dropped), min_probability)
-            for whole, head, logits, dropped in zip(
-                fused, heads, scores.logits, scores.dropped, strict=True
-            )
+            self._likely(self._reranked(whole, head, first, limits), min_probability)
+            for whole, head, first in zip(fused, heads, found, strict=True)
         ]
 
     def truncation(
@@ -115,23 +100,50 @@ class RerankStage:
         """For each query, how much of its pairs the cross-encoder does not read."""
         return self._cross_encoder.truncation(queries, candidates)
 
-    def _reranked(
-        self, whole: Scored, head: Scored, logits: np.ndarray, dropped: np.ndarray
-    ) -> Reranked:
-        final = self._interpolation.interpolate(head, logits, self._id_rank)
-        stages = {
-            "cross-encoder": rank(head.ordinals, logits, self._id_rank),
-            "final": _with_rest(final, whole, len(head)),
-        }
-        return Reranked(stages, self._notes(head, dropped), self._probabilities(head, logits))
+    def notes(self, limits: Limits) -> tuple[str, ...]:
+        """What is to be said of every query that is scored with these limits."""
+        normalisation = self._interpolation.normalisation
+        if not limits.auto:
+            return ()
+        if normalisation != "logit":
+            return (
+                "--rerank auto scores all candidates: this model is weighed by"
+                f" {normalisation}, where every score depends on all;"
+                " `search fit-reranker --choose-weight` may choose logit for it",
+            )
+        if self._bound is None:
+            return (
+                "--rerank auto goes by the highest logit seen: this model has no fitted bound"
+                " (search fit-reranker fits one)",
+            )
+        return ()
 
-    def _notes(self, head: Scored, dropped: np.ndarray) -> tuple[str, ...]:
-        cut = int(np.count_nonzero(dropped))
+    def _rule(self, top: int) -> StoppingRule | None:
+        """What says whether the top may still change; None where nothing can."""
+        if self._interpolation.normalisation != "logit":
+            return None
+        return StoppingRule(self._interpolation, self._bound, top)
+
+    def _reranked(
+        self, whole: Scored, head: Scored, first: FirstScores, limits: Limits
+    ) -> Reranked:
+        final = self._interpolation.interpolate_first(head, first.logits, self._id_rank)
+        scored = head.cut(len(first.logits))
+        stages = {
+            "cross-encoder": rank(scored.ordinals, first.logits, self._id_rank),
+            "final": _with_rest(final, whole, len(scored)),
+        }
+        notes = (*_effort_notes(first.effort), *self.notes(limits), *self._cut_notes(first))
+        probabilities = self._probabilities(scored, first.logits)
+        return Reranked(stages, notes, probabilities, first.effort)
+
+    def _cut_notes(self, first: FirstScores) -> tuple[str, ...]:
+        cut = int(np.count_nonzero(first.dropped))
         if not cut:
             return ()
         return (
-            f"the cross-encoder saw {cut} of {len(head)} documents only in part"
-            f" (limit {self._cross_encoder.max_length} tokens; {int(dropped.sum())} tokens unseen)",
+            f"the cross-encoder saw {cut} of {len(first.dropped)} documents only in part"
+            f" (limit {self._max_length} tokens; {int(first.dropped.sum())} tokens unseen)",
         )
 
     def _probabilities(self, head: Scored, logits: np.ndarray) -> dict[int, float]:
@@ -152,7 +164,7 @@ class RerankStage:
             return outcome
         note = f"{gone} candidates are less likely to be relevant than {least:g} and left out"
         stages = {**outcome.stages, "final": Scored(final.ordinals[kept], final.scores[kept])}
-        return Reranked(stages, (*outcome.notes, note), outcome.probabilities)
+        return replace(outcome, stages=stages, notes=(*outcome.notes, note))
 
 
 def has_reranker(name: str | None) -> bool:
@@ -171,19 +183,8 @@ def prepare_built_in(device: str | None = None) -> None:
         runtime_of(model, device=device)
 
 
-def open_rerank_stage(
-    index: OpenIndex,
-    name: str | None,
-    *,
-    weight: float | None = None,
-    long_documents: LongDocuments = "cut",
-    device: str | None = None,
-    offline: bool = False,
-    runtime: Runtime = "auto",
-) -> RerankStage:
-    """Find and load the cross-encoder for the documents of an index.
-
-    `weight` None is the one that is kept with the model.
+def open_rerank_stage(index: OpenIndex, config: SearchConfig) -> RerankStage:
+    """Find and load the cross-encoder of a configuration for the documents of an index.
 
     Raises:
         ModelError: it cannot be found or loaded, or is none.
@@ -191,9 +192,11 @@ def open_rerank_stage(
     """
     from scisearch.rerank.cross_encoder import LocalCrossEncoder
 
+    weight = config.rerank_weight  # None: the one that is kept with the model
     if weight is not None:
         Interpolation(weight)  # a wrong one is told before any work
-    model = resolve_model(name or DEFAULT_CROSS_ENCODER, offline=offline, kind="cross-encoder")
+    name = config.reranker or DEFAULT_CROSS_ENCODER
+    model = resolve_model(name, offline=config.offline, kind="cross-encoder")
     settings = read_model_settings(model.folder)
     interpolation, calibration = settings.interpolation, settings.calibration
     if weight is not None:
@@ -202,10 +205,12 @@ def open_rerank_stage(
         model,
         texts=index.documents.full_texts,
         store=index.tokens,
-        long_documents=long_documents,
-        device=device,
-        runtime=runtime,
+        long_documents=config.long_documents,
+        device=config.device,
+        runtime=config.runtime,
+        score_cache=config.score_cache,
     )
+    where = f"{model.folder / SETTINGS_FILE}: calibration"
     return RerankStage(
         cross_encoder,
         interpolation,
@@ -213,10 +218,29 @@ def open_rerank_stage(
         model.sha256,
         calibration=None
         if calibration is None
-        else Calibration.from_json(
-            calibration, where=f"{model.folder / SETTINGS_FILE}: calibration"
-        ),
+        else Calibration.from_json(calibration, where=where),
+        bound=settings.bound,
     )
+
+
+def _effort_notes(effort: RerankEffort) -> list[str]:
+    """How much was scored, where that is not simply all; and what was only looked up."""
+    counts = f"{effort.scored} of {effort.candidates} candidates were reranked"
+    agreement = "not known" if effort.agreement is None else f"{effort.agreement:.0%}"
+    notes = []
+    if effort.stopped_by == "bound":
+        notes.append(
+            f"{counts}, the others are not expected at the top; expected agreement with a rerank"
+            f" of all: {agreement}"
+        )
+    if effort.stopped_by == "time":
+        notes.append(
+            f"{counts} when the time was up, another time it may be more or fewer; expected"
+            f" agreement with a rerank of all: {agreement}"
+        )
+    if effort.from_cache:
+        notes.append(f"{effort.from_cache} of {effort.scored} scores are from the score cache")
+    return notes
 
 
 def _with_rest(final: Scored, whole: Scored, scored: int) -> Scored:
@@ -224,6 +248,8 @@ def _with_rest(final: Scored, whole: Scored, scored: int) -> Scored:
     rest = Scored(whole.ordinals[scored:], whole.scores[scored:])
     if not len(rest):
         return final
+    if not len(final):
+        return rest
     below = final.scores[-1] - (rest.scores[0] - rest.scores)
     return Scored(
         np.concatenate([final.ordinals, rest.ordinals]),

@@ -1,8 +1,8 @@
 """What a search gives back: hits with their documents, and where the time went."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import Literal, NamedTuple
 
 from scisearch.index.documents import Document
 from scisearch.index.opened import OpenIndex
@@ -15,6 +15,29 @@ class StageScore(NamedTuple):
 
     rank: int
     score: float
+
+
+StoppedBy = Literal["end", "bound", "time"]
+
+
+@dataclass(frozen=True, slots=True)
+class RerankEffort:
+    """How much of a query's candidates the cross-encoder scored, and why not more.
+
+    `stopped_by` is "end" where all were scored, "bound" where the top was not expected to change,
+    "time" where the time was up. `agreement` is the share of the top that is expected to be that of
+    a rerank of all, 0 to 1; None where nothing is known of it.
+    """
+
+    scored: int
+    candidates: int
+    stopped_by: StoppedBy
+    agreement: float | None
+    from_cache: int = 0  # of the scored ones, those whose logits were computed before
+
+    def to_json(self) -> dict[str, object]:
+        """The effort as JSON values."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +81,7 @@ class SearchResult:
     hits: tuple[SearchHit, ...]
     milliseconds: Mapping[str, float]  # wall time by stage
     notes: tuple[str, ...] = field(default=())  # what the reader of the answer should know
+    effort: RerankEffort | None = None  # None: nothing was reranked
 
     def ranked_list(self) -> RankedList:
         """Only the ids and scores."""
@@ -66,11 +90,13 @@ class SearchResult:
 
     def to_json(self, *, explain: bool = False) -> dict[str, object]:
         """The result as JSON values."""
+        effort = {} if self.effort is None else {"reranking": self.effort.to_json()}
         return {
             "query_id": self.query_id,
             "query": self.query,
             "mode": self.mode,
             "notes": list(self.notes),
+            **effort,
             "milliseconds": {name: round(ms, 3) for name, ms in self.milliseconds.items()},
             "hits": [
                 hit.to_json(rank, explain=explain) for rank, hit in enumerate(self.hits, start=1)

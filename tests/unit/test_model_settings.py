@@ -34,6 +34,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         '{"interpolation": {"weight": "high"}}',
         '{"interpolation": {"wieght": 0.5}}',
         '{"calibration": 3}',
+        '{"bound": 3}',
+        '{"bound": {"allowed": 0.1}}',
+        '{"bound": {"coefficients": [1, 2], "excess": [0], "chances": [0.5], "allowed": 0.1}}',
+        '{"bound": {"coefficients": ["a", 0, 0, 0], "excess": [0], "chances": [1], "allowed": 1}}',
     ],
 )
 def test_another_content_is_one_line_with_the_way_out(tmp_path: Path, text: str) -> None:

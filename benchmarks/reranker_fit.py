@@ -1,0 +1,127 @@
+"""What a finished cross-encoder needs to be used well: its weight, and when `auto` may stop.
+
+Both are chosen on dev collections that the model was not trained on, and kept in its folder.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from scisearch.benchmarks.bound_choice import BoundChoice, choose_bound
+from scisearch.benchmarks.collection import Collection, read_collection, read_collections
+from scisearch.benchmarks.gate import CollectionIndexes
+from scisearch.benchmarks.interpolation_choice import (
+    Candidates,
+    InterpolationChoice,
+    choose_interpolation,
+    score_candidates,
+)
+from scisearch.benchmarks.latency import latency_queries
+from scisearch.index.errors import ConfigError
+from scisearch.index.progress import NoProgress, Progress
+from scisearch.rerank.interpolation import Interpolation
+from scisearch.rerank.model_settings import read_model_settings, write_model_settings
+from scisearch.rerank.search_config import SearchConfig
+
+Scored = Sequence[tuple[Collection, Sequence[Candidates]]]
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """How a cross-encoder is fitted."""
+
+    choose_weight: bool = False  # also weight and normalisation; else those that it has
+    queries: int = 200  # of each collection, at most
+    search: SearchConfig = field(default_factory=SearchConfig)  # mode and reranker are set here
+    indexes: Path | None = None  # of the collections, kept there; None: built and thrown away
+    progress: Progress = field(default_factory=NoProgress)
+
+
+@dataclass(frozen=True, slots=True)
+class RerankerFit:
+    """What was chosen and is kept in the model's folder. `notes` say what could not be."""
+
+    model: Path
+    weight: InterpolationChoice | None  # None: it was not to be chosen
+    bound: BoundChoice | None
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """The fit as JSON values."""
+        return {
+            "model": str(self.model),
+            "interpolation": None if self.weight is None else self.weight.to_json(),
+            "bound": None if self.bound is None else self.bound.to_json(),
+            "notes": list(self.notes),
+        }
+
+
+def fit_reranker(model: Path, dev: Sequence[str], options: FitOptions | None = None) -> RerankerFit:
+    """Score dev collections with a model, choose on them, and write its scisearch.json.
+
+    Args:
+        model: its folder.
+        dev: folders of collections, or FOLDER:SPLIT for one of several judgements.
+        options: how.
+
+    Raises:
+        ConfigError: no collection, no such folder, or it cannot be written.
+        ScisearchError: the model or a collection cannot be read, indexed or searched.
+    """
+    options = options or FitOptions()
+    if not dev:
+        raise ConfigError("found no dev collection, expected at least one (--dev FOLDER)")
+    if not model.is_dir():
+        raise ConfigError(f"{model}: no such folder, expected that of a cross-encoder")
+    settings = read_model_settings(model)
+    collections = [_some(one, options.queries) for place in dev for one in read_dev(place)]
+    config = replace(
+        options.search, mode="rerank", reranker=str(model), score_cache=True, rerank="full"
+    )
+    config = replace(config, cutoff=config.rerank_depth)
+    with TemporaryDirectory(prefix="scisearch-fit-") as temporary:
+        indexes = CollectionIndexes(options.indexes or Path(temporary), options.progress)
+        scored = [(one, score_candidates(one, config, indexes)) for one in collections]
+    weight = choose_interpolation(scored) if options.choose_weight else None
+    interpolation = settings.interpolation if weight is None else weight.chosen
+    bound, notes = bound_of(scored, interpolation)
+    kept = None if bound is None else bound.bound
+    try:
+        write_model_settings(model, replace(settings, interpolation=interpolation, bound=kept))
+    except OSError as error:
+        raise ConfigError(
+            f"{model}: cannot be written ({error.strerror}), expected a folder of your own; copy"
+            " the model into one"
+        ) from error
+    return RerankerFit(model, weight, bound, notes)
+
+
+def bound_of(
+    scored: Scored, interpolation: Interpolation
+) -> tuple[BoundChoice | None, tuple[str, ...]]:
+    """The bound, or why there is none."""
+    try:
+        return choose_bound(scored, interpolation), ()
+    except ConfigError as error:
+        return None, (f"no bound for --rerank auto: {error}",)
+
+
+def read_dev(place: str) -> list[Collection]:
+    """The collections of FOLDER, or one of FOLDER:SPLIT.
+
+    Raises:
+        ConfigError: there is none, or no such split.
+        RankingError: a file is malformed.
+    """
+    folder, colon, split = place.rpartition(":")
+    if colon and not Path(place).exists():
+        return [read_collection(Path(folder), split=split)]
+    return read_collections(Path(place))
+
+
+def _some(collection: Collection, count: int) -> Collection:
+    """The collection with at most `count` of its queries, evenly spread."""
+    queries = tuple(latency_queries(collection.queries, count))
+    qrels = {query.query_id: collection.qrels[query.query_id] for query in queries}
+    return replace(collection, queries=queries, qrels=qrels)
