@@ -17,11 +17,13 @@ from scisearch.index.errors import ConfigError
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.search_config import Mode, SearchConfig
-from scisearch.retrieval.bm25 import BM25Retriever, RankBM25Retriever
 from scisearch.retrieval.filters import allowed_documents, parse_filter
+from scisearch.retrieval.first_stages import open_first_stages
+from scisearch.retrieval.pools import Pools, pool_ordinals, within_pools
 from scisearch.retrieval.ranking import (
     Hit,
     Mask,
+    Ordinals,
     Query,
     RankedList,
     Retriever,
@@ -123,14 +125,20 @@ class SearchPipeline:
         topics: Sequence[Query],
         *,
         filters: Sequence[str] = (),
+        pools: Pools | None = None,
         watch: Stopwatch | None = None,
     ) -> list[RankedList]:
         """One list per topic, in their order, of at most `cutoff` hits; searched as one batch.
 
-        The last digits of a score depend on the batch, so equal batches give equal bytes.
+        The last digits of a score depend on the batch, so equal batches give equal bytes. With
+        `pools` each topic ranks the documents of its pool only.
         """
         texts = [topic.text for topic in topics]
-        rankings = self._rank(texts, self._allowed(filters), watch or Stopwatch())
+        own = None
+        if pools is not None:
+            ids = [topic.query_id for topic in topics]
+            own = pool_ordinals(pools, ids, self.index.documents.ordinal)
+        rankings = self._rank(texts, self._allowed(filters), watch or Stopwatch(), own)
         return [
             self._ranked_list(topic.query_id, ranking.final.cut(self.config.cutoff))
             for topic, ranking in zip(topics, rankings, strict=True)
@@ -191,21 +199,12 @@ class SearchPipeline:
     @cached_property
     def _legs(self) -> dict[str, Retriever]:
         """The first stages of the mode, by name."""
-        legs: dict[str, Retriever] = {}
-        if self.mode != "dense":
-            engine = BM25Retriever if self.config.bm25_engine == "bm25s" else RankBM25Retriever
-            index = self.index
-            legs["bm25"] = engine(index.lexical, index.analyzer, index.documents.id_rank)
-        if self.mode != "bm25" and self.index.has_vectors:
-            legs["dense"] = self._dense()
-        return legs
-
-    def _dense(self) -> Retriever:
-        from scisearch.retrieval.dense import open_dense
-
         config = self.config
-        return open_dense(
+        dense = self.mode != "bm25" and self.index.has_vectors
+        return open_first_stages(
             self.index,
+            [*(["bm25"] if self.mode != "dense" else []), *(["dense"] if dense else [])],
+            bm25_engine=config.bm25_engine,
             encoder=config.encoder,
             device=config.device,
             offline=config.offline,
@@ -221,15 +220,23 @@ class SearchPipeline:
             self.index,
             config.reranker,
             weight=config.rerank_weight,
+            normalisation=config.rerank_normalisation,
             long_documents=config.long_documents,
             device=config.device,
             offline=config.offline,
             runtime=config.runtime,
         )
 
-    def _rank(self, texts: Sequence[str], allowed: Mask | None, watch: Stopwatch) -> list[_Ranking]:
+    def _rank(
+        self,
+        texts: Sequence[str],
+        allowed: Mask | None,
+        watch: Stopwatch,
+        pools: Sequence[Ordinals] | None = None,
+    ) -> list[_Ranking]:
         filled = [text for text in texts if text.strip()]
-        ranked = iter(self._rank_filled(filled, allowed, watch))
+        own = pools and [pool for text, pool in zip(texts, pools, strict=True) if text.strip()]
+        ranked = iter(self._rank_filled(filled, allowed, watch, own))
         nothing = Scored(np.empty(0, np.int64), np.empty(0, np.float32))
         return [
             next(ranked) if text.strip() else _Ranking({self.mode: nothing}, (EMPTY_QUERY,))
@@ -237,16 +244,23 @@ class SearchPipeline:
         ]
 
     def _rank_filled(
-        self, texts: Sequence[str], allowed: Mask | None, watch: Stopwatch
+        self,
+        texts: Sequence[str],
+        allowed: Mask | None,
+        watch: Stopwatch,
+        pools: Sequence[Ordinals] | None,
     ) -> list[_Ranking]:
         if not texts:
             return []
         self._load(watch)
         depth = self._depth()
+        deepest = depth if pools is None else len(self.index.documents)
         lists = {
-            name: leg.retrieve(texts, depth=depth, allowed=allowed, watch=watch)
+            name: leg.retrieve(texts, depth=deepest, allowed=allowed, watch=watch)
             for name, leg in self._legs.items()
         }
+        if pools is not None:
+            lists = {name: within_pools(found, pools, depth) for name, found in lists.items()}
         found = [{name: lists[name][i] for name in lists} for i in range(len(texts))]
         with watch.stage("fuse"):
             stages = [self._fused(legs) for legs in found]

@@ -72,6 +72,12 @@ def _card(
             "name": collection.name,
             "n_documents": len(index.documents),
             "n_queries": found["n_queries"],
+            "protocol": {
+                **collection.protocol.to_json(),
+                "hits_left_out": {
+                    name: measured.hits_left_out[f"runs/{name}.run"] for name in runs
+                },
+            },
             "digests": measured.digests,
         },
         "systems": systems,

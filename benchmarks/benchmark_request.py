@@ -21,6 +21,8 @@ class BenchmarkRequest:
     out: Path
     collection: str = DEMO  # a folder, or `demo`
     split: str | None = None
+    ignore: Path | None = None  # pairs left out of judgements and runs
+    judged_pool: bool = False  # each query ranks only what is judged for it
     systems: tuple[Mode, ...] | None = None  # None: all that index and models allow
     index: Path | None = None  # None: OUT/index, built where there is none
     search: SearchConfig = field(default_factory=SearchConfig)  # its mode is not used
@@ -33,6 +35,8 @@ class BenchmarkRequest:
         return {
             "collection": self.collection,
             "split": self.split,
+            "ignore": self.ignore and str(self.ignore),
+            "judged_pool": self.judged_pool,
             "systems": self.systems and list(self.systems),
             "search": asdict(self.search),
             "latency_queries": self.latency_queries,
@@ -52,6 +56,8 @@ def request_of(card: Card, out: Path) -> BenchmarkRequest:
             out=out,
             collection=asked["collection"],
             split=asked["split"],
+            ignore=Path(asked["ignore"]) if asked.get("ignore") else None,
+            judged_pool=asked.get("judged_pool", False),
             systems=tuple(card["systems"]),
             search=SearchConfig(**{**asked["search"], "fusion": fusion}),
             latency_queries=asked["latency_queries"],
@@ -65,19 +71,37 @@ def request_of(card: Card, out: Path) -> BenchmarkRequest:
 
 
 def benchmark_collection(request: BenchmarkRequest) -> Collection:
-    """The demo collection, written into OUT/demo, or the one in a folder.
+    """The collection that a request names.
+
+    Raises:
+        ConfigError: as `named_collection`.
+        RankingError: a file is malformed.
+    """
+    return named_collection(
+        request.collection,
+        demo=request.out / DEMO,
+        split=request.split,
+        ignore=request.ignore,
+        judged_pool=request.judged_pool,
+    )
+
+
+def named_collection(name: str, *, demo: Path, **how: Any) -> Collection:
+    """The demo collection, written into the folder `demo`, or the one in the folder `name`.
+
+    `how` is as for `read_collection`.
 
     Raises:
         ConfigError: there is no such folder, or a part of the collection is missing.
         RankingError: a file is malformed.
     """
-    if request.collection == DEMO:
-        write_demo(request.out / DEMO)
-        return read_collection(request.out / DEMO, split=request.split)
-    folder = Path(request.collection)
+    if name == DEMO:
+        write_demo(demo)
+        return read_collection(demo, **how)
+    folder = Path(name)
     if not folder.is_dir():
         raise ConfigError(
             f"{folder}: no such folder, expected one with corpus.parquet, queries.jsonl and"
             f" qrels.tsv, or the word {DEMO}"
         )
-    return read_collection(folder, split=request.split)
+    return read_collection(folder, **how)

@@ -15,6 +15,7 @@ from scisearch.benchmarks.card import digest_of
 from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.environment import cold_start, versions
 from scisearch.benchmarks.latency import latency_queries, latency_summary, sample_latencies
+from scisearch.benchmarks.protocol import Protocol
 from scisearch.benchmarks.run_file import write_run_file
 from scisearch.benchmarks.systems import at_cutoff, model_digests
 from scisearch.index.durable import replace_file
@@ -59,6 +60,7 @@ class Measurement:
         self._fingerprint = digest_of([request.to_json(), self.digests, self.models, versions()])
         self._work = request.out / "work.json"
         self._done: dict[str, Any] = self._taken_up()
+        self.hits_left_out: dict[str, int] = {}  # by run file, as the collection's protocol says
 
     def latency(self) -> dict[str, dict[str, Any]]:
         """System -> the percentiles of one query at a time."""
@@ -73,7 +75,7 @@ class Measurement:
         return latency_summary(samples)
 
     def runs(self) -> dict[str, Run]:
-        """System -> its run, with the hits that the measures look at, read from its file."""
+        """System -> its run as it is judged, with the hits that the measures look at."""
         return {name: self._run(name, self.cutoff, "runs") for name in self._systems}
 
     def deep_runs(self) -> dict[str, Run]:
@@ -116,13 +118,15 @@ class Measurement:
         known = self._done.get(key)
         if not (known and path.is_file() and file_sha256(path) == known["sha256"]):
             path.parent.mkdir(parents=True, exist_ok=True)
-            pipeline = at_cutoff(self._systems[name], cutoff)
+            asked = self._collection.protocol.asked_for(cutoff)
+            pipeline = at_cutoff(self._systems[name], asked)
             begin = perf_counter()
             report = write_run_file(
                 pipeline,
                 self._collection.queries,
                 path,
                 tag=name,
+                pools=self._collection.pools,
                 batch=_BATCH,
                 progress=self._progress,
             )
@@ -138,7 +142,9 @@ class Measurement:
                 },
             }
             self._remember()
-        return read_run(path)
+        run, left_out = self._collection.protocol.applied(read_run(path), cutoff)
+        self.hits_left_out[key] = left_out
+        return run
 
     def _pairs_per_second(
         self, name: str, n: int, milliseconds: Mapping[str, float]
@@ -166,8 +172,13 @@ class Measurement:
             "corpus": self._index.manifest.corpus.get("sha256"),
             "queries": digest_of(pairs),
             "qrels": digest_of(self._collection.qrels),
+            **self._protocol_digest(),
             "index": self._index.generation.manifest_sha256,
         }
+
+    def _protocol_digest(self) -> dict[str, object]:
+        protocol = self._collection.protocol
+        return {} if protocol == Protocol() else {"protocol": digest_of(protocol.to_json())}
 
     @property
     def _samples(self) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from scisearch.index.progress import NoProgress, Progress, stage_of
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.pipeline import SearchPipeline
+from scisearch.retrieval.pools import Pools
 from scisearch.retrieval.ranking import Query
 from scisearch.retrieval.run_writer import RunWriter
 
@@ -32,10 +33,13 @@ def write_run_file(
     *,
     tag: str,
     filters: Sequence[str] = (),
+    pools: Pools | None = None,
     batch: int = 32,
     progress: Progress | None = None,
 ) -> RunReport:
     """Search the topics and write their run; an interrupted one is continued.
+
+    With `pools` each topic ranks the documents of its pool only.
 
     Raises:
         RankingError: the run cannot be written.
@@ -44,6 +48,8 @@ def write_run_file(
     progress = progress or NoProgress()
     without_hits = 0
     fingerprint = {**_fingerprint(pipeline, topics, filters), "batch": batch}
+    if pools is not None:
+        fingerprint["pools"] = {query_id: sorted(ids) for query_id, ids in pools.items()}
     with RunWriter(path, tag=tag, fingerprint=fingerprint) as writer:
         done = set(writer.completed)
         with stage_of(progress, "topics", len(topics), unit="topics", done=len(done)):
@@ -52,7 +58,7 @@ def write_run_file(
                 part = topics[start : start + batch]
                 if all(topic.query_id in done for topic in part):
                     continue
-                for ranked in pipeline.run(part, filters=filters, watch=watch):
+                for ranked in pipeline.run(part, filters=filters, pools=pools, watch=watch):
                     if ranked.query_id not in done:
                         writer.write(ranked.query_id, ranked.hits)
                         without_hits += not ranked.hits

@@ -19,13 +19,26 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 
+collection_options = options_of(  # by which judgements, and by which rules
+    click.option("--split", help="Whose judgements, where there are several: train, test."),
+    click.option(
+        "--ignore",
+        type=_PATH,
+        help="Pairs 'query_id doc_id' that are left out of the judgements and of every run.",
+    ),
+    click.option(
+        "--judged-pool",
+        is_flag=True,
+        help="Each query ranks only the documents judged for it; the task is to re-rank a pool.",
+    ),
+)
 benchmark_options = options_of(
     click.option(
         "--systems",
         metavar="LIST",
         help="Some of bm25,dense,hybrid,rerank; by default all that index and models allow.",
     ),
-    click.option("--split", help="Whose judgements, where there are several: train, test."),
+    collection_options,
     click.option(
         "--out", type=_PATH, help="The folder of the report.  [default: report, or CARD's verify]"
     ),
@@ -66,7 +79,7 @@ def request_of_options(collection: str, options: dict[str, Any]) -> "BenchmarkRe
     from scisearch.benchmarks.benchmark_request import BenchmarkRequest
     from scisearch.benchmarks.systems import parse_systems
 
-    names = ("split", "index", "latency_queries", "cold_starts")
+    names = ("split", "ignore", "judged_pool", "index", "latency_queries", "cold_starts")
     own = {name: options.pop(name) for name in names}
     systems, out = options.pop("systems"), options.pop("out")
     return BenchmarkRequest(

@@ -46,6 +46,7 @@ def verify_benchmark(
     request = replace(
         request,
         collection=collection or request.collection,
+        ignore=options["ignore"] or request.ignore,
         index=options["index"],
         search=replace(request.search, **moved),
         command=typed_command(),

@@ -1,10 +1,11 @@
 """The rerank stage: the best fused candidates through the cross-encoder, and the final order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scisearch.index.errors import ConfigError
 from scisearch.index.models import BUILT_IN, DEFAULT_CROSS_ENCODER, resolve_model
@@ -12,7 +13,7 @@ from scisearch.index.opened import OpenIndex
 from scisearch.index.runtimes import Runtime
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.calibration import Calibration
-from scisearch.rerank.interpolation import Interpolation
+from scisearch.rerank.interpolation import Interpolation, Normalisation
 from scisearch.rerank.model_settings import SETTINGS_FILE, read_model_settings
 from scisearch.rerank.passages import LongDocuments
 from scisearch.rerank.scoring import RerankScores
@@ -64,7 +65,7 @@ class RerankStage:
     ) -> None:
         """Take an open cross-encoder; `open_rerank_stage` finds one by name."""
         self._cross_encoder = cross_encoder
-        self._interpolation = interpolation
+        self.interpolation = interpolation
         self._id_rank = id_rank
         self.sha256 = sha256  # of the cross-encoder's weights
         self.runtime_name = cross_encoder.runtime_name
@@ -102,10 +103,16 @@ class RerankStage:
             )
         ]
 
+    def logits(
+        self, queries: Sequence[str], candidates: Sequence[Ordinals]
+    ) -> list[NDArray[np.float32]]:
+        """The raw logits of each query's candidates, (n_candidates,) in their order."""
+        return self._cross_encoder.score(queries, candidates).logits
+
     def _reranked(
         self, whole: Scored, head: Scored, logits: np.ndarray, dropped: np.ndarray
     ) -> Reranked:
-        final = self._interpolation.interpolate(head, logits, self._id_rank)
+        final = self.interpolation.interpolate(head, logits, self._id_rank)
         stages = {
             "cross-encoder": rank(head.ordinals, logits, self._id_rank),
             "final": _with_rest(final, whole, len(head)),
@@ -163,6 +170,7 @@ def open_rerank_stage(
     name: str | None,
     *,
     weight: float | None = None,
+    normalisation: Normalisation | None = None,
     long_documents: LongDocuments = "cut",
     device: str | None = None,
     offline: bool = False,
@@ -170,21 +178,19 @@ def open_rerank_stage(
 ) -> RerankStage:
     """Find and load the cross-encoder for the documents of an index.
 
-    `weight` None is the one that is kept with the model.
+    `weight` and `normalisation` None are those that are kept with the model.
 
     Raises:
         ModelError: it cannot be found or loaded, or is none.
-        ConfigError: the weight is outside [0, 1].
+        ConfigError: the weight is outside [0, 1], or the normalisation is unknown.
     """
     from scisearch.rerank.cross_encoder import LocalCrossEncoder
 
-    if weight is not None:
-        Interpolation(weight)  # a wrong one is told before any work
+    Interpolation().changed(weight, normalisation)  # a wrong one is told before any work
     model = resolve_model(name or DEFAULT_CROSS_ENCODER, offline=offline, kind="cross-encoder")
     settings = read_model_settings(model.folder)
-    interpolation, calibration = settings.interpolation, settings.calibration
-    if weight is not None:
-        interpolation = replace(interpolation, weight=weight)
+    interpolation = settings.interpolation.changed(weight, normalisation)
+    calibration = settings.calibration
     cross_encoder = LocalCrossEncoder(
         model,
         texts=index.documents.full_texts,
