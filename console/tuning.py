@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scisearch.benchmarks.cross_validation import Gain, Verdict
-from scisearch.benchmarks.tuning_report import TuningReport
+from scisearch.benchmarks.tuning_report import TunedSystem, TuningReport
 from scisearch.console.tables import Table
 
 _RULES = {
@@ -27,7 +27,8 @@ def render_tuning(report: TuningReport, config: Path) -> str:
     return "\n\n".join(
         [
             f"{facts['collection']}: {facts['n_documents']:,} documents, {report.n_queries}"
-            f" queries; nested cross-validation, {facts['folds']} folds, seed {facts['seed']}",
+            f" queries; nDCG@10 by nested cross-validation, {facts['folds']} folds, seed"
+            f" {facts['seed']}",
             _systems_table(report).plain(),
             "Held out: each query is ranked with the setting that other queries choose. The best"
             " setting\nof all queries is used where that helps on held-out ones, else the default.",
@@ -44,12 +45,11 @@ def render_tuning(report: TuningReport, config: Path) -> str:
 def config_comments(report: TuningReport, command: str) -> list[str]:
     """What the config file says of itself."""
     gain = report.gains[report.fullest]
+    against = "as" if _same(gain) else f"{gain.mean:+.4f} ({_interval(gain)}) against"
     return [
         f"Written by: {command}",
         f"{report.facts['collection']}, {report.n_queries} queries: nDCG@10"
-        f" {report.expected.mean:.4f} expected,",
-        f"{gain.mean:+.4f} against {report.fullest} with default settings"
-        f" (95% interval {_interval(gain)}).",
+        f" {report.expected.mean:.4f} expected, {against} {report.fullest} with default settings.",
         *_refusals(report),
     ]
 
@@ -60,10 +60,7 @@ def _systems_table(report: TuningReport) -> Table:
             name,
             _setting(one.settings),
             f"{one.default.mean:.4f}",
-            f"{one.held_out.mean:.4f}",
-            f"{one.gain.mean:+.4f}",
-            _interval(one.gain),
-            _use(one.gain, one.tuned),
+            *_held_out_cells(one),
         ]
         for name, one in report.systems.items()
     ]
@@ -79,10 +76,12 @@ def _systems_table(report: TuningReport) -> Table:
     return Table(header, rows, n_left=2)
 
 
-def _use(gain: Gain, tuned: bool) -> str:
-    if gain.mean == gain.low == gain.high == 0:
-        return ""
-    return "tuned" if tuned else "default"
+def _held_out_cells(one: TunedSystem) -> list[str]:
+    """Empty where a system has nothing to tune."""
+    if len(one.settings) == 1 or "depth" not in one.settings:
+        return [""] * 4
+    cells = [f"{one.held_out.mean:.4f}", f"{one.gain.mean:+.4f}", _interval(one.gain)]
+    return [*cells, "tuned" if one.tuned else "default"]
 
 
 def _verdicts_table(report: TuningReport) -> Table:
@@ -136,13 +135,16 @@ def _expected_table(report: TuningReport) -> Table:
     rows = [
         [
             f"{name}, default settings",
-            f"{gain.mean:+.4f}",
-            _interval(gain),
+            *(["the same", ""] if _same(gain) else [f"{gain.mean:+.4f}", _interval(gain)]),
             "what is used without a config" if name == report.fullest else "",
         ]
         for name, gain in report.gains.items()
     ]
     return Table(["expected gain over", "nDCG@10", "95% interval", ""], rows)
+
+
+def _same(gain: Gain) -> bool:
+    return gain.mean == gain.low == gain.high == 0
 
 
 def _setting(settings: Mapping[str, Any]) -> str:
