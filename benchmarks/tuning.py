@@ -74,8 +74,12 @@ def tune(request: TuningRequest, *, progress: Progress | None = None) -> TuningR
     progress = progress or NoProgress()
     collection = _collection(request)
     index = _index(request, collection, progress)
-    reranker = open_reranker(index, request.search) if _reranks(request) else None
-    grid = _grid(request, index, reranker)
+    n = len(index.documents)
+    depths = fitting_depths(request.depths, DEPTHS, n, "depths")
+    rerank_depths = fitting_depths(request.rerank_depths, RERANK_DEPTHS, n, "rerank depths")
+    reranker = _reranker(request, index)
+    kept = reranker and reranker.interpolation
+    grid = tuning_grid(depths, rerank_depths, kept=kept, fused=index.has_vectors)
     systems = _systems(request, collection, index, reranker, grid, progress)
     how: Mapping[str, Any] = {"folds": request.folds, "seed": request.seed}
     return tuning_report(
@@ -84,7 +88,7 @@ def tune(request: TuningRequest, *, progress: Progress | None = None) -> TuningR
         describe=lambda system, places: settings_of_system(system, grid, places, request.search),
         facts={
             "collection": collection.name,
-            "n_documents": len(index.documents),
+            "n_documents": n,
             "protocol": collection.protocol.to_json(),
             "index": index.generation.manifest_sha256,
             "reranker": reranker and reranker.sha256,
@@ -103,11 +107,12 @@ def _collection(request: TuningRequest) -> Collection:
         judged_pool=request.judged_pool,
     )
     least = max(_LEAST_QUERIES, 2 * request.folds)
-    if len(collection.queries) < least:
+    n = len(collection.queries)
+    if n < least:
         raise ConfigError(
-            f"{collection.name}: found {len(collection.queries)} queries with a positive judgement,"
-            f" expected at least {least} for {request.folds} folds; with fewer no gain can be told"
-            " from chance: judge more queries, or keep the default settings"
+            f"{collection.name}: found {n} {'query' if n == 1 else 'queries'} with a positive"
+            f" judgement, expected at least {least} for {request.folds} folds; with fewer no gain"
+            " can be told from chance: judge more queries, or keep the default settings"
         )
     return collection
 
@@ -117,26 +122,23 @@ def _index(request: TuningRequest, collection: Collection, progress: Progress) -
     own = request.index is None
     index = index_of(collection, path, request.search, own=own, dense=True, progress=progress)
     check_documents_known(collection, index)
-    if not index.has_vectors and not _reranks(request):
-        raise ConfigError(
-            f"{path}: has no vectors, and no --reranker is named: BM25 alone has nothing to tune;"
-            " name a reranker, or an index with vectors"
-        )
     return index
 
 
-def _reranks(request: TuningRequest) -> bool:
-    return has_reranker(request.search.reranker)
+def _reranker(request: TuningRequest, index: OpenIndex) -> RerankStage | None:
+    """The cross-encoder, if there is one.
 
-
-def _grid(request: TuningRequest, index: OpenIndex, reranker: RerankStage | None) -> Grid:
-    n = len(index.documents)
-    return tuning_grid(
-        fitting_depths(request.depths, DEPTHS, n, "depths"),
-        fitting_depths(request.rerank_depths, RERANK_DEPTHS, n, "rerank depths"),
-        kept=reranker and reranker.interpolation,
-        fused=index.has_vectors,
-    )
+    Raises:
+        ConfigError: there is neither one nor a second first stage.
+    """
+    if has_reranker(request.search.reranker):
+        return open_reranker(index, request.search)
+    if not index.has_vectors:
+        raise ConfigError(
+            f"{index.path}: has no vectors, and no --reranker is named: BM25 alone has nothing to"
+            " tune; name a reranker, or an index with vectors"
+        )
+    return None
 
 
 def _systems(
