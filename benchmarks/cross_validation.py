@@ -82,7 +82,8 @@ class Systems:
 
     def values(self, system: str, setting: tuple[int, int], rows: Rows) -> Values:
         """What one setting of a system gives these queries."""
-        return self.tables[system][setting[0]][rows, setting[1]]
+        values: Values = self.tables[system][setting[0]][rows, setting[1]]
+        return values
 
     def best(self, system: str, rows: Rows) -> tuple[int, int]:
         """The setting of a system that these queries choose."""

@@ -98,26 +98,27 @@ def tuning_report(
     rows = np.arange(systems.n_queries)
     tried, expected = choice.held_out, choice.expected
     default = {name: systems.values(name, systems.defaults[name], rows) for name in tried}
-    columns = [
-        column
-        for name in tried
-        for column in (default[name], tried[name], tried[name] - default[name])
-    ]
-    first, *found = gains_of([expected, *columns, *(expected - default[name] for name in tried)])
+    columns = [expected, *(expected - of for of in default.values())]
+    for name, values in tried.items():
+        columns += [default[name], values, values - default[name]]
+    found = iter(gains_of(columns))
+    mean, gains = next(found), {name: next(found) for name in tried}
     tuned = {
         name: TunedSystem(
-            *found[3 * place : 3 * place + 3],
+            default=next(found),
+            held_out=next(found),
+            gain=next(found),
             settings=describe(name, systems.best(name, rows)),
             tuned=choice.tuned[name],
         )
-        for place, name in enumerate(tried)
+        for name in tried
     }
     return TuningReport(
         system=choice.system,
         settings=describe(choice.system, choice.setting),
         n_queries=systems.n_queries,
-        expected=first,
-        gains=dict(zip(tried, found[3 * len(tried) :], strict=True)),
+        expected=mean,
+        gains=gains,
         systems=tuned,
         verdicts=choice.verdicts,
         facts=facts,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scisearch.benchmarks.evaluation import without_judged_pairs, without_pairs
@@ -40,6 +40,7 @@ def ndcg(final: Scored, judged: dict[int, int], out: frozenset[int], id_rank: Id
     return evaluate(kept, qrels, ("nDCG@10",), index_doc_ids=set(known)).mean["nDCG@10"]
 
 
+@settings(deadline=None, max_examples=40)  # ir_measures takes its time
 @given(scores, scores, gains, ignored, id_ranks, st.integers(1, N))
 def test_a_row_has_what_ir_measures_says_of_each_setting(
     bm25: dict[int, float],
@@ -52,9 +53,9 @@ def test_a_row_has_what_ir_measures_says_of_each_setting(
     legs = {name: as_list(one, id_rank) for name, one in (("bm25", bm25), ("dense", dense))}
     left = {str(o): gain for o, gain in judged.items() if o not in out}
     query = judged_query(left, lambda o: int(o) if int(o) < N else None, [str(o) for o in out])
-    settings = [(Fusion(), depth), (Fusion("convex", 0.2), N), (Fusion("rrf"), depth)]
-    row = fused_row(legs, settings, id_rank, query)
-    for value, setting in zip(row, settings, strict=True):
+    fusions = [(Fusion(), depth), (Fusion("convex", 0.2), N), (Fusion("rrf"), depth)]
+    row = fused_row(legs, fusions, id_rank, query)
+    for value, setting in zip(row, fusions, strict=True):
         final = fused_list(legs, *setting, id_rank)
         assert value == pytest.approx(ndcg(final, judged, out, id_rank), abs=1e-12)
     head = fused_list(legs, Fusion(), depth, id_rank)
