@@ -18,6 +18,7 @@ def render_summary(card: Card, out: Path) -> str:
     """Quality and time of each system, the two sentences of the loss report, and the files."""
     return "\n\n".join(
         [
+            *filter(None, [_protocol_text(card["collection"].get("protocol")).strip()]),
             _summary_table(card).plain(),
             "\n".join(card["loss"]["advice"]),
             f"{out / 'report.md'}, {out / 'card.json'}, {out / 'runs'}",

@@ -83,6 +83,15 @@ def read_config(path: Path) -> dict[str, Any]:
     return settings
 
 
+def load_config(path: str | Path) -> SearchConfig:
+    """The configuration in a file, with the defaults of what it leaves out.
+
+    Raises:
+        ConfigError: as `read_config`.
+    """
+    return config_of(read_config(Path(path)))
+
+
 def config_of(settings: Settings) -> SearchConfig:
     """The configuration with these settings, by the names of KEYS, and the defaults of the others.
 

@@ -1,10 +1,10 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scisearch.rerank.config_file import config_of, read_config, settings_of, write_config
+from scisearch.rerank.config_file import load_config, settings_of, write_config
 from scisearch.rerank.interpolation import NORMALISATIONS
 from scisearch.rerank.search_config import BM25_ENGINES, MODES, SearchConfig
 from scisearch.retrieval.fusion import FUSION_KINDS, Fusion
@@ -35,6 +35,7 @@ configs = st.builds(
 )
 
 
+@settings(deadline=None)  # files
 @given(configs, st.lists(texts, max_size=3))
 def test_a_config_that_is_written_and_read_is_the_same(
     config: SearchConfig, comments: list[str]
@@ -42,4 +43,4 @@ def test_a_config_that_is_written_and_read_is_the_same(
     with TemporaryDirectory() as folder:
         path = Path(folder) / "config.toml"
         write_config(path, settings_of(config), comments=comments)
-        assert config_of(read_config(path)) == config
+        assert load_config(path) == config
