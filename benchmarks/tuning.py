@@ -17,9 +17,7 @@ from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.cross_validation import (
     Proof,
     Systems,
-    best_setting,
     choose,
-    training_sets,
 )
 from scisearch.benchmarks.significance import SEED
 from scisearch.benchmarks.systems import check_documents_known, index_of
@@ -32,7 +30,13 @@ from scisearch.benchmarks.tuning_grid import (
     tuning_grid,
 )
 from scisearch.benchmarks.tuning_report import TuningReport, tuning_report
-from scisearch.benchmarks.tuning_tables import candidates, first_tables, heads_of, rerank_tables
+from scisearch.benchmarks.tuning_tables import (
+    candidates,
+    first_tables,
+    fusions_to_rerank,
+    heads_of,
+    rerank_tables,
+)
 from scisearch.index.errors import ConfigError
 from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import NoProgress, Progress
@@ -155,11 +159,9 @@ def _systems(
     tables = first_tables(lists, grid, id_rank, progress)
     fused = tables.get("hybrid")
     if reranker is not None:
-        places = {grid.default_fusion}
-        if fused is not None:
-            sets = training_sets(len(lists), request.folds, request.seed)
-            places |= {best_setting(fused[0], rows) for rows in sets}
-        heads = heads_of(lists, grid, sorted(places), id_rank)
+        table = None if fused is None else fused[0]
+        places = fusions_to_rerank(table, grid, request.folds, request.seed)
+        heads = heads_of(lists, grid, places, id_rank)
         fingerprint = digest_of(
             [
                 index.generation.manifest_sha256,

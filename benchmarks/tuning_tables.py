@@ -6,7 +6,7 @@ import numpy as np
 
 from scisearch.benchmarks.candidate_lists import QueryLists
 from scisearch.benchmarks.candidate_scores import ScoreFile, Work
-from scisearch.benchmarks.cross_validation import Table
+from scisearch.benchmarks.cross_validation import Table, best_setting, training_sets
 from scisearch.benchmarks.reweighing import fused_list, fused_row, interpolated_row
 from scisearch.benchmarks.tuning_grid import Grid
 from scisearch.index.progress import Progress, stage_of
@@ -32,6 +32,18 @@ def first_tables(
                 progress.advance(1)
         tables["hybrid"] = {0: np.array(rows)}
     return tables
+
+
+def fusions_to_rerank(fused: Table | None, grid: Grid, folds: int, seed: int) -> list[int]:
+    """The places of the fusions that some training set chooses, and of the default one.
+
+    `fused` is the table of the fusions, None where there is one first stage only. Only the
+    candidates of these need a cross-encoder.
+    """
+    places = {grid.default_fusion}
+    if fused is not None:
+        places |= {best_setting(fused, rows) for rows in training_sets(len(fused), folds, seed)}
+    return sorted(places)
 
 
 def heads_of(
