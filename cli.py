@@ -19,6 +19,7 @@ from scisearch.console.options import (
 )
 from scisearch.console.output import show, show_json
 from scisearch.console.training_options import data_of, recipe_of, run_options, train_options
+from scisearch.console.tuning_options import run_tuning, tuning_options
 from scisearch.index.errors import ScisearchError
 
 
@@ -218,6 +219,20 @@ def benchmark_command(
     run = run_benchmark if card is None else partial(verify_benchmark, card)
     if not run(collection, options, as_json=as_json):
         raise SystemExit(1)
+
+
+@main.command("tune")
+@click.argument("collection")
+@tuning_options
+@json_option
+def tune_command(collection: str, as_json: bool, **options: Any) -> None:
+    """Choose stages and settings on the judgements of COLLECTION, and write a config.
+
+    COLLECTION is a folder with corpus, queries and qrels (also BEIR), `demo`, or an id of
+    ir_datasets. Fusion, depths and the cross-encoder's weight are chosen; a stage that does not pay
+    for itself on held-out queries is refused.
+    """
+    run_tuning(collection, options, as_json=as_json)
 
 
 @main.command("train")
