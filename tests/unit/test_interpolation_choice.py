@@ -8,7 +8,6 @@ import pytest
 from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.interpolation_choice import GRID, Candidates, choose_interpolation
 from scisearch.index.errors import ConfigError
-from scisearch.rerank.interpolation import Interpolation
 from scisearch.retrieval.ranking import Query
 
 
