@@ -41,11 +41,6 @@ def query_terms(lexical: "LexicalIndex", terms: Sequence[str]) -> dict[int, int]
     return dict(sorted((term_id, n) for term_id, n in found if term_id is not None))
 
 
-def _best(scores: Scores, id_rank: IdRank, depth: int) -> Scored:
-    """The best `depth` of the documents that score above zero."""
-    return top(scores, depth=depth, id_rank=id_rank, above=0.0)
-
-
 def _on_all_cores(
     work: Callable[[dict[int, int]], Scored], items: Sequence[dict[int, int]]
 ) -> list[Scored]:
@@ -91,10 +86,15 @@ class BM25Retriever:
         with watch.stage("bm25") if watch else nullcontext():
             if allowed is not None:
                 self._collection(allowed)  # once, and not in each thread
-            return _on_all_cores(lambda one: self._list(one, depth, allowed), counts)
+            return _on_all_cores(lambda one: self.best(one, depth=depth, allowed=allowed), counts)
 
-    def _list(self, counts: dict[int, int], depth: int, allowed: Mask | None) -> Scored:
-        return _best(self._scores(counts, allowed), self._id_rank, depth)
+    def best(self, counts: dict[int, int], *, depth: int, allowed: Mask | None = None) -> Scored:
+        """The list of a query that is analysed already: term id -> count, as `query_terms` has it.
+
+        Only documents that score above zero.
+        """
+        scores = self._scores(counts, allowed)
+        return top(scores, depth=depth, id_rank=self._id_rank, above=0.0)
 
     def explain(self, query: str, ordinal: int) -> list[TermScore]:
         """What each term of the query gave the document, best first; their sum is its score."""
@@ -172,7 +172,7 @@ class RankBM25Retriever:
     ) -> list[Scored]:
         """One list per query; with `allowed`, of a BM25Okapi of only those documents."""
         mask = self._all if allowed is None else allowed
-        engine = self._engine(mask)
+        engine = self.engine(mask)
         lists = []
         for query in queries:
             with watch.stage("analyse") if watch else nullcontext():
@@ -184,10 +184,10 @@ class RankBM25Retriever:
                     # A document that is empty is 0 / 0 in its formula.
                     with np.errstate(invalid="ignore"):
                         scores[mask] = np.nan_to_num(engine.get_scores(ids))
-                lists.append(_best(scores, self._id_rank, depth))
+                lists.append(top(scores, depth=depth, id_rank=self._id_rank, above=0.0))
         return lists
 
-    def _engine(self, mask: Mask) -> Any:
+    def engine(self, mask: Mask) -> Any:
         """BM25Okapi of the documents in the mask; the last one is remembered."""
         key = mask.tobytes()
         if self._built[0] != key:
