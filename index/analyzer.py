@@ -1,7 +1,7 @@
 """From text to terms: the one function that the index, the queries and the snippets share."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import chain
 from typing import NamedTuple, Self
@@ -122,6 +122,8 @@ class Analyzer:
 
         With `among`, only the spans that have one of these terms, which takes far less time.
         """
+        starts: Sequence[int]
+        ends: Sequence[int]
         if keeps_places(text):
             folded, starts, ends = text.lower(), range(len(text)), range(1, len(text) + 1)
         else:

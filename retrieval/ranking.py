@@ -154,8 +154,8 @@ def _floor(scores: Scores, count: int) -> float:
 
 
 def _with_few_ties(
-    chosen: NDArray[np.int64], scores: Scores, count: int, id_rank: IdRank
-) -> NDArray[np.int64]:
+    chosen: NDArray[np.intp], scores: Scores, count: int, id_rank: IdRank
+) -> NDArray[np.intp]:
     """Of these ordinals, those of the best `count` scores; of a tie at the cut, the first ids."""
     worst = np.sort(scores)[len(scores) - count]
     better, tied = chosen[scores > worst], chosen[scores == worst]
