@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.index.bm25_formula import inverse_document_frequencies, posting_scores
-from scisearch.retrieval.columns import Columns, add_columns
+from scisearch.retrieval.columns import Columns, add_columns, prepare
 from scisearch.retrieval.ranking import IdRank, Mask, Scored, Scores, top
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class BM25Retriever:
         self._analyzer = analyzer
         self._id_rank = id_rank
         self._columns = Columns(lexical.data, lexical.indices, lexical.indptr)
+        prepare()
         self._restricted: tuple[bytes, Collection] | None = None
 
     def retrieve(

@@ -38,6 +38,11 @@ def add_columns(columns: Columns, counts: Mapping[int, int], n_docs: int) -> Sco
     return scores
 
 
+def prepare() -> None:
+    """Load what `add_columns` computes with, so that the first query does not wait for it."""
+    _kernel()
+
+
 @cache
 def _kernel() -> _AddColumn:
     """Scipy's compiled product of a column and a number, else the sum of bm25s.
