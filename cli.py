@@ -47,7 +47,7 @@ def main() -> None:
 @click.option("--text-column", help="The column with the texts; found by name by default.")
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be indexed.")
 @click.option("--no-dense", is_flag=True, help="BM25 only; needs no model.")
-@click.option("--encoder", help="Bi-encoder: hub id, folder or built-in name.")
+@click.option("--encoder", help="Bi-encoder: hub id, folder, built-in name; or static: fast.")
 @click.option("--vectors", metavar="FACTORY", help="A FAISS index_factory string; else by size.")
 @click.option("--k1", default=1.2, show_default=True, help="BM25: term frequency saturation.")
 @click.option("--b", default=0.75, show_default=True, help="BM25: length normalisation.")
