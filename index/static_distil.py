@@ -123,7 +123,7 @@ def _turn(means: Matrix, targets: Matrix) -> Matrix:
     """The matrix that brings the means nearest to the targets; kept from growing by a hair."""
     square = means.T @ means
     square.flat[:: len(square) + 1] += 1e-6 * max(float(square.trace()), 1e-12) / len(square)
-    return np.linalg.solve(square, means.T @ targets)
+    return np.asarray(np.linalg.solve(square, means.T @ targets), np.float64)
 
 
 def _draw(documents: Documents) -> _Sample:

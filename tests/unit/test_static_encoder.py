@@ -34,7 +34,9 @@ class Letters:
         self.texts += len(texts)
         rows = [[text.lower().count(chr(97 + i)) for i in range(26)] for text in texts]
         vectors = np.array(rows, np.float32)
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1)
+        lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1)
+        unit: NDArray[np.float32] = vectors / lengths
+        return unit
 
     encode_queries = encode_documents
 
@@ -94,7 +96,8 @@ def test_a_vector_is_the_sum_of_its_words(tmp_path: Path) -> None:
     encoder = StaticEncoder.open(tmp_path)
     assert encoder.dimension == 2
     found = encoder.encode_documents(["Gene", "cell, gene; cell!", "nothing known", ""])
-    np.testing.assert_allclose(found, [[1, 0], [0.6, 0.8], [0, 0], [0, 0]], rtol=1e-6)
+    expected = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 0.0], [0.0, 0.0]])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert encoder.encode_queries(["cell, gene; cell!"]).tobytes() == found[1].tobytes()
 
 
