@@ -42,7 +42,7 @@ def judged_query(
 ) -> Judged:
     """The judgements of one query; `ordinal` tells where a document is, None if nowhere."""
     found = {o: gain for doc_id, gain in gains.items() if (o := ordinal(doc_id)) is not None}
-    out = frozenset(o for doc_id in ignored if (o := ordinal(doc_id)) is not None)
+    out = frozenset(o for o in map(ordinal, ignored) if o is not None)
     return Judged(found, dcg(sorted(gains.values(), reverse=True)[:CUTOFF]), out)
 
 

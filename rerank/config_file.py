@@ -49,7 +49,7 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "runtime": ("models", "runtime"),
 }
 _OF_FUSION = {"fusion": "kind", "dense_weight": "dense_weight", "rrf_k": "rrf_k"}
-_NAMES = {place: name for name, place in KEYS.items()}
+_NAMES: Mapping[tuple[str, str], str] = {place: name for name, place in KEYS.items()}
 _SECTIONS = tuple(dict.fromkeys(section for section, _ in KEYS.values()))
 
 Settings = Mapping[str, Any]  # name of KEYS -> value
@@ -147,8 +147,9 @@ def config_text(settings: Settings, *, comments: Sequence[str] = ()) -> str:
 
 
 def _name(path: Path, section: str, key: str) -> str:
-    if (section, key) in _NAMES:
-        return _NAMES[section, key]
+    name = _NAMES.get((section, key))
+    if name is not None:
+        return name
     there = [name for of, name in _NAMES if of == section]
     raise ConfigError(f"{path}:{section}.{key}: {_unknown('key', key, there)}")
 
