@@ -79,7 +79,8 @@ def test_scores_of_the_first_stage_are_kept(tmp_path: Path) -> None:
     assert lists[1].first_stage == FirstStage((0.5, None), (0.25,), (0.1,))
     assert lists[2].first_stage is None
     table = tmp_path / "a.parquet"
-    pq.write_table(pa.Table.from_pylist([SCORED, {**rated, **twice}, GOOD]), table)
+    unrated = {**SCORED, "negative_rates": None}  # the first row names the columns
+    pq.write_table(pa.Table.from_pylist([unrated, {**rated, **twice}, GOOD]), table)
     assert read_lists(table).lists == lists
 
 
