@@ -1,7 +1,7 @@
 """What a training of our own weights does, as one value, and the clock that it follows."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from scisearch.index.errors import ConfigError
@@ -62,6 +62,10 @@ class Clock:
     begun: float  # time.time()
     before: float  # seconds that were trained before, by what is continued
     total: float
+
+    def restarted(self) -> "Clock":
+        """The same, from now on."""
+        return replace(self, begun=time.time())
 
     def seconds(self) -> float:
         """Seconds trained."""

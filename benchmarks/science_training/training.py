@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -86,27 +86,28 @@ def train_weights(job: Job) -> Path:
     shared = _Shared(state, clock, int(state.counts[0]), sharpness)
     checkpoint = _Checkpoint(kept, fingerprint, shared, job.settings.checkpoint_seconds)
     if job.settings.device == "cpu" and job.settings.workers > 1:
-        _train_in_processes(job, shared, checkpoint)
+        clock = _train_in_processes(job, shared, checkpoint)
     else:
         _learn(job, shared, checkpoint=checkpoint)
-    checkpoint.write()
-    return _publish(job, shared)
+    checkpoint.write(clock)
+    return _publish(job, shared, clock)
 
 
 class _Checkpoint:
     """Written every so many seconds."""
 
     def __init__(self, path: Path, fingerprint: str, shared: _Shared, every: float) -> None:
-        self._path, self._fingerprint, self._shared = path, fingerprint, shared
+        self._path, self._fingerprint, self._state = path, fingerprint, shared.state
         self._every, self._last = every, time.time()
 
-    def when_due(self) -> None:
+    def when_due(self, clock: Clock) -> None:
         if time.time() - self._last >= self._every:
-            self.write()
+            self.write(clock)
 
-    def write(self) -> None:
-        seconds = self._shared.clock.seconds()
-        self._shared.state.save(self._path, seconds=seconds, fingerprint=self._fingerprint)
+    def write(self, clock: Clock) -> None:
+        seconds = min(clock.total, clock.seconds())  # what comes after the last step is no training
+        seconds = max(seconds, clock.before)
+        self._state.save(self._path, seconds=seconds, fingerprint=self._fingerprint)
         self._last = time.time()
 
 
@@ -171,7 +172,7 @@ def _learn(
         broken = 0
         log.add(losses, step.offsets.size)
         if checkpoint is not None:
-            checkpoint.when_due()
+            checkpoint.when_due(shared.clock)
     log.write()
 
 
@@ -211,31 +212,44 @@ def _fed(job: Job, shared: _Shared, worker: int) -> Iterator[Step]:
     return iter(loader)
 
 
-def _train_in_processes(job: Job, shared: _Shared, checkpoint: _Checkpoint) -> None:
-    """One worker a core; each takes the weights as they are and gives its gradient."""
+def _train_in_processes(job: Job, shared: _Shared, checkpoint: _Checkpoint) -> Clock:
+    """One worker a core; each takes the weights as they are and gives its gradient.
+
+    Returns the clock that they followed, which begins when all have loaded their libraries.
+    """
     context = multiprocessing.get_context("spawn")
-    lock = context.Lock()
+    lock, ready, go = context.Lock(), context.Semaphore(0), context.Event()
     workers = [
-        context.Process(target=_work, args=(job, shared, worker, lock), daemon=True)
+        context.Process(target=_work, args=(job, shared, worker, (lock, ready, go)), daemon=True)
         for worker in range(job.settings.workers)
     ]
     for one in workers:
         one.start()
+    n_ready = 0
+    while n_ready < len(workers) and all(one.is_alive() for one in workers):
+        n_ready += bool(ready.acquire(timeout=1))
+    go.set()
+    clock = shared.clock.restarted()
     while any(one.is_alive() for one in workers):
-        time.sleep(1)
+        time.sleep(0.5)
         with lock:
-            checkpoint.when_due()
+            checkpoint.when_due(clock)
     failed = [one.exitcode for one in workers if one.exitcode]
     if failed:
-        checkpoint.write()
+        checkpoint.write(clock)
         raise TrainingError(
             f"{len(failed)} of {len(workers)} workers ended with code {failed[0]}, see above; the"
             " same command continues"
         )
+    return clock
 
 
-def _work(job: Job, shared: _Shared, worker: int, lock: Any) -> None:
+def _work(job: Job, shared: _Shared, worker: int, signals: tuple[Any, Any, Any]) -> None:
     """A worker's whole life, on a core of its own where the system lets it choose."""
+    lock, ready, go = signals
+    ready.release()
+    go.wait()
+    shared = replace(shared, clock=shared.clock.restarted())
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
@@ -243,7 +257,7 @@ def _work(job: Job, shared: _Shared, worker: int, lock: Any) -> None:
     _learn(job, shared, worker=worker, lock=lock)
 
 
-def _publish(job: Job, shared: _Shared) -> Path:
+def _publish(job: Job, shared: _Shared, clock: Clock) -> Path:
     """Write the model of the averaged weights, then what was done."""
     model = load_fast_bert(job.base, seed=job.settings.seed)
     shared.state.give(model.learned(job.settings.frozen), averaged=True)
@@ -254,7 +268,7 @@ def _publish(job: Job, shared: _Shared) -> Path:
         "base_sha256": weights_digest(job.base),
         "steps": int(shared.state.counts[0]),
         "averaged": int(shared.state.counts[1]),
-        "seconds": shared.clock.seconds(),
+        "seconds": clock.seconds(),
         "sharpness": {"overall": shared.sharpness.overall, **shared.sharpness.by_kind},
         "settings": job.settings.to_json(),
         "lists": dict(read_packed(job.packed).facts),
