@@ -44,6 +44,11 @@ class Settings:
                 f"warmup {self.warmup}, averaged {self.averaged}; expected shares from 0 to below 1"
             )
 
+    def within(self, positions: int) -> "Settings":
+        """The same for a model that reads no more than so many tokens."""
+        cut = tuple((min(length, positions), share) for length, share in self.longest)
+        return replace(self, longest=cut)
+
     def rate(self, done: float) -> float:
         """The learning rate when a share `done` (0 to 1) of the time has passed."""
         if done < self.warmup:

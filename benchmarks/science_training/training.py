@@ -29,7 +29,7 @@ from scisearch.benchmarks.science_training.packed import read_packed
 from scisearch.benchmarks.science_training.settings import Clock, Settings
 from scisearch.benchmarks.science_training.state import State
 from scisearch.index.durable import replace_file
-from scisearch.index.errors import TrainingError
+from scisearch.index.errors import ConfigError, TrainingError
 from scisearch.index.weights import weights_digest
 from scisearch.rerank.training.sharpness import Sharpness
 
@@ -73,11 +73,17 @@ def train_weights(job: Job) -> Path:
         TrainingError: the lists or a checkpoint cannot be used, a worker died, or the gradients
             are no numbers.
         ModelError: the base cannot be read.
+        ConfigError: it has no layer above the frozen ones.
     """
     packed = read_packed(job.packed)
     model = load_fast_bert(job.base, seed=job.settings.seed)
-    learned = model.learned(job.settings.frozen)
-    state = State.of(learned, job.settings.device)
+    job = replace(job, settings=job.settings.within(model.shape.positions))
+    frozen = job.settings.frozen
+    if frozen is not None and frozen >= model.shape.layers:
+        raise ConfigError(
+            f"freeze {frozen}: the base has {model.shape.layers} layers; expected fewer, or -1"
+        )
+    state = State.of(model.learned(frozen), job.settings.device)
     job.output.mkdir(parents=True, exist_ok=True)
     kept, fingerprint = job.output / STATE_FILE, job.fingerprint()
     before = state.resume(kept, fingerprint=fingerprint) if kept.is_file() else 0.0

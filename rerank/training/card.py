@@ -159,6 +159,11 @@ def _limits(recipe: Recipe) -> str:
         if recipe.loss == "bce"
         else "* Its logits are no probabilities: only their order was trained."
     )
+    if recipe.loss == "residual":
+        weighed += (
+            " They learned beside the first stage's scores and say what those get wrong: use the"
+            " model interpolated, not alone. The measures above are of the logits alone."
+        )
     return "\n".join(
         [
             "* Domain: it knows the kinds of queries and texts of its lists; on others it may rank"

@@ -112,9 +112,10 @@ def test_it_learns_and_bf16_learns_the_same(prepared: Path, tiny_cross_encoder: 
     found = {}
     for numbers in ("float32", "bf16"):
         model = load_fast_bert(tiny_cross_encoder)
-        state = State.of(model.learned(1))
-        learner = Learner(model, state, replace(TINY, numbers=numbers))
-        losses = [learner.step(first, 0.5) for _ in range(25)]
+        state = State.of(model.learned(None))
+        settings = replace(TINY, numbers=numbers, frozen=None, learning_rate=0.02)
+        learner = Learner(model, state, settings)
+        losses = [learner.step(first, 0.5) for _ in range(40)]
         assert all(losses)
         found[numbers] = [one.alone for one in losses if one is not None]
         assert found[numbers][-1] < 0.7 * found[numbers][0]
@@ -159,6 +160,8 @@ def test_a_training_gives_a_model_and_goes_on(
     assert longer["sha256"] != told["sha256"]
     with pytest.raises(TrainingError, match="is of other lists, another base or other frozen lay"):
         train_weights(replace(job, settings=replace(TINY, frozen=0)))
+    with pytest.raises(ConfigError, match="freeze 2: the base has 2 layers; expected fewer, or -1"):
+        train_weights(replace(job, settings=replace(TINY, frozen=2)))
 
 
 def test_two_processes_share_the_weights(
