@@ -17,6 +17,7 @@ from scisearch.index.progress import NoProgress, Progress, stage_of
 from scisearch.rerank.training.mining import open_retrievers
 from scisearch.retrieval.convex import min_max
 from scisearch.retrieval.fusion import Fusion
+from scisearch.retrieval.ranking import Scored
 
 DEPTH = 100  # candidates of a query, as a search has them
 TOP = 20  # ranks whose candidates are all kept: what the first stage is most wrong about
@@ -100,7 +101,9 @@ def candidates(
                     if len(mine) == 1
                     else Fusion().fuse(mine, index.documents.id_rank)
                 )
-                told = _told(one, fused.ordinals, fused.scores, index.documents, generator, options)
+                told = _told(
+                    one, fused, index.documents, generator=generator, kept=options.negatives
+                )
                 if told is not None:
                     yield told
             (progress or NoProgress()).advance(len(part))
@@ -108,37 +111,35 @@ def candidates(
 
 def _told(
     one: ChosenList,
-    ordinals: NDArray[np.int64],
-    scores: NDArray[np.float32],
+    found: Scored,
     documents: Documents,
+    *,
     generator: np.random.Generator,
-    options: FirstStage,
+    kept: int,
 ) -> Told | None:
     """The list with its candidates, or None where a class is empty."""
     asking = None if one.asking is None else documents.ordinal(one.asking)
-    others = np.flatnonzero(ordinals != (-1 if asking is None else asking))[:DEPTH]
-    ordinals, fused = ordinals[others], min_max(scores[others]).astype(np.float32)
-    known = [found for doc_id in one.positives if (found := documents.ordinal(doc_id)) is not None]
-    positives = np.array([found for found in known if found != asking], np.int64)
+    others = np.flatnonzero(found.ordinals != (-1 if asking is None else asking))[:DEPTH]
+    ordinals, fused = found.ordinals[others], min_max(found.scores[others]).astype(np.float32)
+    known = [documents.ordinal(doc_id) for doc_id in one.positives]
+    positives = np.array([o for o in known if o is not None and o != asking], np.int64)
     by_ordinal = dict(zip(ordinals.tolist(), fused.tolist(), strict=True))
-    of_positives = [by_ordinal.get(found, np.nan) for found in positives.tolist()]
-    positive_scores = np.array(of_positives, np.float32)
+    positive_scores = np.array([by_ordinal.get(o, np.nan) for o in positives.tolist()], np.float32)
     allowed = ~np.isin(ordinals, positives)
     if one.kind in _INCOMPLETE:
         best = 1.0 if np.isnan(positive_scores).all() else float(np.nanmax(positive_scores))
         allowed &= fused <= max(_MARGIN * best, _COMPLETE_ENOUGH)
     top, rest = np.flatnonzero(allowed[:TOP]), np.flatnonzero(allowed[TOP:]) + TOP
-    n_rest = min(len(rest), max(0, options.negatives - len(top)))
-    drawn = np.sort(generator.choice(rest, n_rest, replace=False))
-    kept = np.concatenate([top, drawn])
-    if not len(positives) or not len(kept):
+    n_rest = min(len(rest), max(0, kept - len(top)))
+    chosen = np.concatenate([top, np.sort(generator.choice(rest, n_rest, replace=False))])
+    if not len(positives) or not len(chosen):
         return None
     return Told(
         chosen=one,
         positives=positives,
         positive_scores=positive_scores,
-        negatives=ordinals[kept],
-        negative_scores=fused[kept],
+        negatives=ordinals[chosen],
+        negative_scores=fused[chosen],
         n_top=len(top),
         rate=n_rest / max(1, len(rest)),
         asking=asking,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,7 +142,7 @@ class ListSource:
         place = int(self._generator.choice(found if len(found) else len(documents)))
         return int(documents[place]), float(scores[place])
 
-    def _negatives(self, row: int) -> tuple[NDArray, NDArray, NDArray]:
+    def _negatives(self, row: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Documents, scores and corrections: some of the top ranks, some of those below."""
         documents, scores = self._packed.of_negatives(row)
         n_top = int(self._packed.n_top[row])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ def micro_batches(
 ) -> Iterator[MicroBatch]:
     """Every pair once, shortest first; the query has at most half of the tokens."""
     cls_id, sep_id = ends
-    pairs: list[tuple[int, NDArray, NDArray]] = []
+    pairs: list[tuple[int, NDArray[Any], NDArray[Any]]] = []
     for number, one in enumerate(lists):
         query = one.query[: longest // 2]
         room = longest - _SPECIAL - len(query)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -36,7 +36,7 @@ class Ragged:
         """How many rows there are."""
         return len(self.starts) - 1
 
-    def __getitem__(self, row: int) -> NDArray:
+    def __getitem__(self, row: int) -> NDArray[Any]:
         """One row, a view."""
         return self.values[self.starts[row] : self.starts[row + 1]]
 
@@ -72,17 +72,17 @@ class PackedLists:
         """How many lists there are."""
         return len(self.kind)
 
-    def of_positives(self, row: int) -> tuple[NDArray, NDArray]:
+    def of_positives(self, row: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """The list's relevant documents and their scores."""
         span = slice(self.positives.starts[row], self.positives.starts[row + 1])
         return self.positives.values[span], self.positive_scores[span]
 
-    def of_negatives(self, row: int) -> tuple[NDArray, NDArray]:
+    def of_negatives(self, row: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """The list's irrelevant documents and their scores."""
         span = slice(self.negatives.starts[row], self.negatives.starts[row + 1])
         return self.negatives.values[span], self.negative_scores[span]
 
-    def document(self, row: int, *, with_title: bool = True) -> NDArray:
+    def document(self, row: int, *, with_title: bool = True) -> NDArray[Any]:
         """The token ids of a document, its title before its text."""
         if not with_title:
             return self.texts[row]
@@ -135,11 +135,10 @@ def read_packed(path: Path) -> PackedLists:
                 raise TrainingError(
                     f"{path}: has format {head['format']}, expected {FORMAT}; prepare it again"
                 )
-            plain = {name: arrays[name] for name in _PLAIN}
-            ragged = {
-                name: Ragged(arrays[f"{name}.values"], _starts(arrays[f"{name}.lengths"]))
-                for name in _RAGGED
-            }
+            found: dict[str, Any] = {name: arrays[name] for name in _PLAIN}
+            for name in _RAGGED:
+                starts = _starts(arrays[f"{name}.lengths"])
+                found[name] = Ragged(arrays[f"{name}.values"], starts)
     except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
         raise TrainingError(
             f"{path}: is no file of packed lists ({error}); write it with `prepare`"
@@ -147,15 +146,14 @@ def read_packed(path: Path) -> PackedLists:
     kinds = tuple(head["kinds"])
     return PackedLists(
         kinds=kinds,
-        **plain,
-        **ragged,
+        **found,
         cls_id=head["cls"],
         sep_id=head["sep"],
         facts=head["facts"],
     )
 
 
-def token_row(ids: Iterable[int] | NDArray, longest: int) -> NDArray[np.uint16]:
+def token_row(ids: Iterable[int] | NDArray[Any], longest: int) -> NDArray[np.uint16]:
     """The first `longest` ids as they are kept.
 
     Raises:
@@ -169,5 +167,5 @@ def token_row(ids: Iterable[int] | NDArray, longest: int) -> NDArray[np.uint16]:
     return row.astype(_DTYPE)
 
 
-def _starts(lengths: NDArray) -> NDArray[np.int64]:
+def _starts(lengths: NDArray[Any]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)

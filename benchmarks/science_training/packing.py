@@ -53,11 +53,7 @@ def pack_lists(
     if not told:
         raise TrainingError("found no list with a positive and a negative; choose more")
     lengths = lengths or Lengths()
-    raw = read_tokenizer(tokenizer)
-    cls_id, sep_id = raw.token_to_id("[CLS]"), raw.token_to_id("[SEP]")
-    if cls_id is None or sep_id is None:
-        raise ModelError(f"{tokenizer}: its tokenizer has no [CLS] and [SEP]; expected BERT's")
-    tokens = TextTokenizer(raw)
+    tokens, cls_id, sep_id = _tokenizer(tokenizer)
     numbers = _Numbers()
     positives = [numbers.of(one.chosen.corpus, one.positives) for one in told]
     negatives = [numbers.of(one.chosen.corpus, one.negatives) for one in told]
@@ -82,6 +78,15 @@ def pack_lists(
         sep_id=sep_id,
         facts=_facts(told, len(held)),
     )
+
+
+def _tokenizer(folder: Path) -> tuple[TextTokenizer, int, int]:
+    """The tokenizer, and the ids that stand before and after the texts of a pair."""
+    raw = read_tokenizer(folder)
+    cls_id, sep_id = raw.token_to_id("[CLS]"), raw.token_to_id("[SEP]")
+    if cls_id is None or sep_id is None:
+        raise ModelError(f"{folder}: its tokenizer has no [CLS] and [SEP]; expected BERT's")
+    return TextTokenizer(raw), cls_id, sep_id
 
 
 def _asking(numbers: _Numbers, one: Told) -> int:

@@ -77,9 +77,7 @@ def run_training(data: TrainingData, recipe: Recipe, place: Place) -> Outcome:
             place.progress.finish()
     history = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
     means = trainer.losses.means
-    rows = tuple(
-        _row(number, means[number - 1], entry) for number, entry in enumerate(history, start=1)
-    )
+    rows = tuple(_row(i, means[i - 1], entry) for i, entry in enumerate(history, start=1))
     steps = [entry["step"] for entry in history]
     return Outcome(
         model=trainer.model,
