@@ -125,7 +125,7 @@ def write_corpora(folder: Path) -> None:
     folder.mkdir()
     papers = made_up_papers()
 
-    def relation(name: str, rows: list[tuple[str, str, str | None]]) -> None:
+    def relation(name: str, rows: list[tuple[str | None, str, str | None]]) -> None:
         keys = ("query_text", "target_doc_id", "query_doc_id")
         table = pa.Table.from_pylist([dict(zip(keys, row, strict=True)) for row in rows])
         pq.write_table(table, folder / f"{name}.parquet")
@@ -133,7 +133,8 @@ def write_corpora(folder: Path) -> None:
     pq.write_table(pa.Table.from_pylist(papers), folder / "papers.parquet")
     titles = [f"{one['title']} and more" for one in papers]
     pairs = [(i, i + k) for i in range(8) for k in (10, 20)]
-    relation("citations", [(titles[i], f"p{j}", f"p{i}") for i, j in pairs])
+    cited: list[tuple[str | None, str, str | None]] = [(None, "p1", "p2")]  # no title is known
+    relation("citations", cited + [(titles[i], f"p{j}", f"p{i}") for i, j in pairs])
     context = "As was shown for the folding of proteins by {}"
     relation("citation_contexts", [(context.format(titles[i]), f"p{i}", None) for i in range(4)])
     relation("tldr", [(f"We fold {titles[i]}", f"p{i}", None) for i in range(4)])

@@ -145,7 +145,7 @@ def _described(
             )
     words: dict[str, list[str]] = {}
     for row in _rows(corpora / "keywords.parquet", ("query_text", "target_doc_id")):
-        if row["target_doc_id"] in known:
+        if row["query_text"] and row["target_doc_id"] in known:
             words.setdefault(row["target_doc_id"], []).append(row["query_text"])
     enough = [doc_id for doc_id, found in words.items() if len(found) > 1]
     for doc_id in _some(draw, enough, caps.kinds["keywords"]):
@@ -176,7 +176,7 @@ def _questions(corpora: Path, caps: Caps) -> Choice:
     columns = ("query", "positive", "negative", "source", "kind", "licence_class")
     by_source: dict[str, list[dict[str, Any]]] = {}
     for row in _rows(corpora / "questions.parquet", columns):
-        if row["licence_class"] in caps.licences:
+        if row["licence_class"] in caps.licences and row["query"] and row["positive"]:
             by_source.setdefault(row["source"], []).append(row)
     passages: dict[str, str] = {}  # text -> doc_id
     lists: list[ChosenList] = []
@@ -197,7 +197,7 @@ def _question(rows: Sequence[Mapping[str, Any]], passages: dict[str, str]) -> Ch
     answers = dict.fromkeys(_passage(passages, row["positive"]) for row in rows)
     for row in rows:
         for negative in (row["negative"] or [])[:4]:
-            if len(negative) > 20:
+            if negative and len(negative) > 20:
                 _passage(passages, negative)
     kind = _KIND_OF_QUESTION.get(first["kind"], first["kind"])
     some, licence = tuple(answers)[:6], first["licence_class"]
@@ -212,7 +212,8 @@ def _grouped(path: Path, known: Mapping[str, Any]) -> dict[str, dict[str, str | 
     """Query -> target doc_id -> the doc_id that asks, where it is known; in the file's order."""
     found: dict[str, dict[str, str | None]] = {}
     for row in _rows(path, ("query_text", "query_doc_id", "target_doc_id")):
-        if row["target_doc_id"] in known:
+        # some citing papers are known by their id alone
+        if row["query_text"] and row["target_doc_id"] in known:
             found.setdefault(row["query_text"], {})[row["target_doc_id"]] = row["query_doc_id"]
     return found
 
