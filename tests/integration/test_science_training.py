@@ -15,10 +15,15 @@ from scisearch.benchmarks.science_training.draw import packed_sharpness  # noqa:
 from scisearch.benchmarks.science_training.fast_bert import load_fast_bert  # noqa: E402
 from scisearch.benchmarks.science_training.learner import Learner, steps  # noqa: E402
 from scisearch.benchmarks.science_training.packed import read_packed  # noqa: E402
-from scisearch.benchmarks.science_training.settings import Clock, Settings  # noqa: E402
+from scisearch.benchmarks.science_training.settings import (  # noqa: E402
+    Clock,
+    Numbers,
+    Settings,
+)
 from scisearch.benchmarks.science_training.state import State  # noqa: E402
 from scisearch.benchmarks.science_training.training import Job, train_weights  # noqa: E402
 from scisearch.index.errors import ConfigError, TrainingError  # noqa: E402
+from scisearch.rerank.training.losses import OFFSET_SHARE  # noqa: E402
 from scisearch.rerank.training.residual_loss import objective  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -86,23 +91,29 @@ def test_a_step_is_the_formula_on_transformers_logits(
         mask = np.arange(batch.ids.shape[1])[None] < batch.lengths[:, None]
         tensors = [torch.from_numpy(x.astype(np.int64)) for x in (batch.ids, batch.segments, mask)]
         names = ("input_ids", "token_type_ids", "attention_mask")
-        with torch.no_grad():
-            logits = theirs(**dict(zip(names, tensors, strict=True))).logits[:, 0]
+        logits = theirs(**dict(zip(names, tensors, strict=True))).logits[:, 0]
         expected[torch.from_numpy(batch.places)] = logits
-    np.testing.assert_allclose(found.detach(), expected.view(found.shape), atol=3e-6)
-    losses = learner.step(step, 1.0)
-    assert losses is not None
-    has_offset = torch.from_numpy(step.has_offset)
-    values = objective(
-        expected.view(found.shape),
+    expected = expected.view(found.shape)
+    np.testing.assert_allclose(found.detach(), expected.detach(), atol=3e-6)
+    # the first draw of the first worker; at the start of the training something is distilled too
+    given = np.random.default_rng([settings.seed, 9, 0, 0]).random(4) < OFFSET_SHARE
+    assert learner.step(step, 0.05) is not None
+    objective(
+        expected,
         torch.from_numpy(step.offsets),
         torch.from_numpy(step.corrections),
-        has_offset=has_offset,
-        given=torch.ones(4),
-        done=1.0,
-    )
-    if has_offset.all():
-        assert losses.both == pytest.approx(values.item(), abs=1e-5)
+        has_offset=torch.from_numpy(step.has_offset),
+        given=torch.from_numpy(given.astype(np.float32)),
+        done=0.05,
+    ).backward()
+    for ours, other in (
+        (model.output.weight, theirs.classifier.weight),
+        (model.words.weight, theirs.bert.embeddings.word_embeddings.weight),
+        (model.pooled.bias, theirs.bert.pooler.dense.bias),
+    ):
+        assert other.grad is not None
+        np.testing.assert_allclose(ours.grad, other.grad, atol=1e-6)
+        assert other.grad.abs().max() > 1e-5
 
 
 def test_it_learns_and_bf16_learns_the_same(prepared: Path, tiny_cross_encoder: Path) -> None:
@@ -110,17 +121,18 @@ def test_it_learns_and_bf16_learns_the_same(prepared: Path, tiny_cross_encoder: 
     fixed = steps(packed, packed_sharpness(packed), TINY, Clock(0.0, 0.0, 1.0))
     first = next(fixed)
     found = {}
-    for numbers in ("float32", "bf16"):
+    counts: dict[Numbers, int] = {"float32": 20, "bf16": 3}
+    for numbers, count in counts.items():
         model = load_fast_bert(tiny_cross_encoder)
         state = State.of(model.learned(None))
         settings = replace(TINY, numbers=numbers, frozen=None, learning_rate=0.02)
         learner = Learner(model, state, settings)
-        losses = [learner.step(first, 0.5) for _ in range(40)]
+        losses = [learner.step(first, 0.5) for _ in range(count)]
         assert all(losses)
         found[numbers] = [one.alone for one in losses if one is not None]
-        assert found[numbers][-1] < 0.7 * found[numbers][0]
         assert state.weights.dtype == torch.float32
-    assert found["bf16"][:3] == pytest.approx(found["float32"][:3], abs=0.1)
+    assert found["float32"][-1] < found["float32"][0] - 0.02
+    assert found["bf16"] == pytest.approx(found["float32"][:3], abs=0.1)
 
 
 def test_a_gradient_that_is_no_number_changes_nothing(
