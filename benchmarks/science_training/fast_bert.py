@@ -21,8 +21,12 @@ from torch.nn import functional
 
 from scisearch.index.errors import ModelError
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-_TOKENIZER_FILES += ("vocab.txt",)
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+)
 _EMBEDDINGS = {
     "words": "word_embeddings",
     "positions": "position_embeddings",

@@ -40,7 +40,7 @@ class State:
         found = (flat, *zeros, torch.zeros(2, dtype=torch.int64))
         if device == "cpu":
             for tensor in found:
-                tensor.share_memory_()
+                tensor.share_memory_()  # type: ignore[no-untyped-call]
         return cls(*found)
 
     def give(self, parameters: Sequence[nn.Parameter], *, averaged: bool = False) -> None:
