@@ -42,8 +42,6 @@ SOURCE_CAPS: Mapping[str, int] = {
     "wiki_leads": 2_000,
     "wiki_sections": 4_000,
 }
-_OTHER_SOURCES = 3_000
-_MORE_PASSAGES = 1_500  # of each source, whose questions are not asked
 _KIND_OF_QUESTION = {"duplicate": "question", "keywords": "qkeywords"}
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+(?=[A-Z])")
 
@@ -74,6 +72,8 @@ class Caps:
 
     kinds: Mapping[str, int] = field(default_factory=lambda: KIND_CAPS)
     sources: Mapping[str, int] = field(default_factory=lambda: SOURCE_CAPS)
+    other_source: int = 3_000  # queries of a source that `sources` does not name
+    more_passages: int = 1_500  # of each source, whose questions are not asked
     papers: int = 88_000  # documents of the papers' corpus, those that answer included
     seed: int = 20261127
     licences: tuple[str, ...] = ("open", "share-alike")  # of questions
@@ -184,9 +184,9 @@ def _questions(corpora: Path, caps: Caps) -> Choice:
         by_query: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
             by_query.setdefault(row["query"], []).append(row)
-        cap = caps.sources.get(source, _OTHER_SOURCES)
+        cap = caps.sources.get(source, caps.other_source)
         lists += [_question(by_query[one], passages) for one in _some(draw, list(by_query), cap)]
-        for row in _some(draw, rows, _MORE_PASSAGES):
+        for row in _some(draw, rows, caps.more_passages):
             _passage(passages, row["positive"])
     return Choice(lists, {QUESTIONS: {doc_id: ("", text) for text, doc_id in passages.items()}})
 

@@ -53,6 +53,8 @@ class Preparation:
         return Caps(
             kinds=_part(KIND_CAPS, self.share),
             sources=_part(SOURCE_CAPS, self.share),
+            other_source=max(1, round(Caps().other_source * self.share)),
+            more_passages=round(Caps().more_passages * self.share),
             papers=round(Caps().papers * self.share),
         )
 

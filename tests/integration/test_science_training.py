@@ -106,14 +106,16 @@ def test_a_step_is_the_formula_on_transformers_logits(
         given=torch.from_numpy(given.astype(np.float32)),
         done=0.05,
     ).backward()
+    inner = theirs.bert.encoder.layer[0].intermediate.dense.weight
     for ours, other in (
         (model.output.weight, theirs.classifier.weight),
         (model.words.weight, theirs.bert.embeddings.word_embeddings.weight),
-        (model.pooled.bias, theirs.bert.pooler.dense.bias),
+        (dict(model.named_parameters())["layers.0.wide.weight"], inner),
     ):
         assert other.grad is not None
-        np.testing.assert_allclose(ours.grad, other.grad, atol=1e-6)
-        assert other.grad.abs().max() > 1e-5
+        largest = float(other.grad.abs().max())
+        assert largest > 1e-7
+        np.testing.assert_allclose(ours.grad, other.grad, atol=0.01 * largest)
 
 
 def test_it_learns_and_bf16_learns_the_same(prepared: Path, tiny_cross_encoder: Path) -> None:
