@@ -76,7 +76,7 @@ class Learner:
         loss = objective(
             logits, offsets, corrections, has_offset=has_offset, given=given, done=done
         )
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         if not self._update(done):
             return None
         return _losses(logits.detach(), offsets, corrections, has_offset)

@@ -121,7 +121,7 @@ def freeze_layers(model: "PreTrainedModel", count: int) -> None:
     body = model.base_model
     embeddings = getattr(body, "embeddings", None)
     if not isinstance(embeddings, nn.Module):
-        embeddings = body.get_input_embeddings()
+        embeddings = model.get_input_embeddings()
     for part in (embeddings, *layers[:count]):
         part.requires_grad_(False)
 

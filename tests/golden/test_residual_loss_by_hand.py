@@ -3,10 +3,9 @@
 from math import exp, log
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from scisearch.rerank.training.residual_loss import (  # noqa: E402
+from scisearch.rerank.training.residual_loss import (
     ABSENT,
     distilled_weight,
     divergences,
@@ -57,10 +56,10 @@ def test_a_list_whose_positive_was_not_found_has_neither() -> None:
 def test_what_the_first_stage_knows_needs_no_learning() -> None:
     logits = torch.zeros(2, 3, requires_grad=True)
     sure = torch.tensor([[40.0, 0.0, 0.0], [40.0, 0.0, 0.0]])
-    objective(logits, sure, torch.zeros(2, 3), has_offset=ONE, given=ONE, done=1.0).backward()
+    objective(logits, sure, torch.zeros(2, 3), has_offset=ONE, given=ONE, done=1.0).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert logits.grad.abs().max().item() < 1e-6
     logits.grad = None
-    objective(logits, sure, torch.zeros(2, 3), has_offset=ONE, given=NONE, done=1.0).backward()
+    objective(logits, sure, torch.zeros(2, 3), has_offset=ONE, given=NONE, done=1.0).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert logits.grad[:, 0].tolist() == pytest.approx([-1 / 3, -1 / 3])

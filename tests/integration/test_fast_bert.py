@@ -4,16 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from scisearch.benchmarks.science_training.fast_bert import (  # noqa: E402
+from scisearch.benchmarks.science_training.fast_bert import (
     FastBert,
     load_fast_bert,
     save_fast_bert,
 )
-from scisearch.benchmarks.science_training.state import State  # noqa: E402
-from scisearch.index.errors import ModelError, TrainingError  # noqa: E402
+from scisearch.benchmarks.science_training.state import State
+from scisearch.index.errors import ModelError, TrainingError
 
 pytestmark = pytest.mark.slow
 
@@ -22,10 +21,10 @@ SEGMENTS = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, 0, 0, 0]])
 MASK = torch.tensor([[0.0] * 8, [0.0] * 5 + [-1e4] * 3])
 
 
-def theirs(folder: Path) -> "torch.Tensor":
+def theirs(folder: Path) -> torch.Tensor:
     from transformers import BertForSequenceClassification
 
-    model = BertForSequenceClassification.from_pretrained(folder).eval()
+    model = BertForSequenceClassification.from_pretrained(folder).eval()  # type: ignore[no-untyped-call]
     with torch.no_grad():
         found: torch.Tensor = model(
             input_ids=IDS, token_type_ids=SEGMENTS, attention_mask=(MASK == 0).long()
@@ -68,9 +67,9 @@ def test_a_bi_encoder_gets_an_output_of_the_seed(tiny_encoder: Path) -> None:
 
 
 def test_frozen_layers_have_no_gradient_and_the_others_the_same(tiny_cross_encoder: Path) -> None:
-    def gradients(frozen: int | None) -> dict[str, "torch.Tensor"]:
+    def gradients(frozen: int | None) -> dict[str, torch.Tensor]:
         model: FastBert = load_fast_bert(tiny_cross_encoder)
-        model(IDS, SEGMENTS, MASK, frozen=frozen).sum().backward()
+        model(IDS, SEGMENTS, MASK, frozen=frozen).sum().backward()  # type: ignore[no-untyped-call]
         return {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
 
     everything, upper = gradients(None), gradients(1)

@@ -6,25 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
-torch = pytest.importorskip("torch")
-
-from scisearch.benchmarks.science_training.__main__ import main  # noqa: E402
-from scisearch.benchmarks.science_training.draw import packed_sharpness  # noqa: E402
-from scisearch.benchmarks.science_training.fast_bert import load_fast_bert  # noqa: E402
-from scisearch.benchmarks.science_training.learner import Learner, steps  # noqa: E402
-from scisearch.benchmarks.science_training.packed import read_packed  # noqa: E402
-from scisearch.benchmarks.science_training.settings import (  # noqa: E402
+from scisearch.benchmarks.science_training.__main__ import main
+from scisearch.benchmarks.science_training.draw import packed_sharpness
+from scisearch.benchmarks.science_training.fast_bert import load_fast_bert
+from scisearch.benchmarks.science_training.learner import Learner, steps
+from scisearch.benchmarks.science_training.packed import read_packed
+from scisearch.benchmarks.science_training.settings import (
     Clock,
     Numbers,
     Settings,
 )
-from scisearch.benchmarks.science_training.state import State  # noqa: E402
-from scisearch.benchmarks.science_training.training import Job, train_weights  # noqa: E402
-from scisearch.index.errors import ConfigError, TrainingError  # noqa: E402
-from scisearch.rerank.training.losses import OFFSET_SHARE  # noqa: E402
-from scisearch.rerank.training.residual_loss import objective  # noqa: E402
+from scisearch.benchmarks.science_training.state import State
+from scisearch.benchmarks.science_training.training import Job, train_weights
+from scisearch.index.errors import ConfigError, TrainingError
+from scisearch.rerank.training.losses import OFFSET_SHARE
+from scisearch.rerank.training.residual_loss import objective
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +84,8 @@ def test_a_step_is_the_formula_on_transformers_logits(
     state = State.of(model.learned(None))
     learner = Learner(model, state, replace(settings, frozen=None))
     found = learner.logits(step)
-    theirs = BertForSequenceClassification.from_pretrained(tiny_cross_encoder).eval()
+    theirs = BertForSequenceClassification.from_pretrained(tiny_cross_encoder)
+    theirs.eval()  # type: ignore[no-untyped-call]
     expected = torch.zeros(step.offsets.size)
     for batch in step.batches:
         mask = np.arange(batch.ids.shape[1])[None] < batch.lengths[:, None]
@@ -105,7 +105,7 @@ def test_a_step_is_the_formula_on_transformers_logits(
         has_offset=torch.from_numpy(step.has_offset),
         given=torch.from_numpy(given.astype(np.float32)),
         done=0.05,
-    ).backward()
+    ).backward()  # type: ignore[no-untyped-call]
     inner = theirs.bert.encoder.layer[0].intermediate.dense.weight
     for ours, other in (
         (model.output.weight, theirs.classifier.weight),
