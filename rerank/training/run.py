@@ -149,7 +149,7 @@ def _model(recipe: Recipe, place: Place) -> "CrossEncoder":
 
     # on a CPU the backward pass of PyTorch's fused attention takes half of a step at head size 32
     attention = {"attn_implementation": "eager"} if place.device == "cpu" else {}
-    model = CrossEncoder(
+    model: CrossEncoder = CrossEncoder(
         str(place.work / "base"),
         device=place.device,
         max_length=recipe.max_length,

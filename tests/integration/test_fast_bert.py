@@ -69,7 +69,7 @@ def test_a_bi_encoder_gets_an_output_of_the_seed(tiny_encoder: Path) -> None:
 def test_frozen_layers_have_no_gradient_and_the_others_the_same(tiny_cross_encoder: Path) -> None:
     def gradients(frozen: int | None) -> dict[str, torch.Tensor]:
         model: FastBert = load_fast_bert(tiny_cross_encoder)
-        model(IDS, SEGMENTS, MASK, frozen=frozen).sum().backward()  # type: ignore[no-untyped-call]
+        model(IDS, SEGMENTS, MASK, frozen=frozen).sum().backward()
         return {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
 
     everything, upper = gradients(None), gradients(1)

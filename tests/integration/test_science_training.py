@@ -106,16 +106,18 @@ def test_a_step_is_the_formula_on_transformers_logits(
         given=torch.from_numpy(given.astype(np.float32)),
         done=0.05,
     ).backward()  # type: ignore[no-untyped-call]
-    inner = theirs.bert.encoder.layer[0].intermediate.dense.weight
-    for ours, other in (
-        (model.output.weight, theirs.classifier.weight),
-        (model.words.weight, theirs.bert.embeddings.word_embeddings.weight),
-        (dict(model.named_parameters())["layers.0.wide.weight"], inner),
+    ours, others = dict(model.named_parameters()), dict(theirs.named_parameters())
+    for own, other in (
+        ("output.weight", "classifier.weight"),
+        ("words.weight", "bert.embeddings.word_embeddings.weight"),
+        ("layers.0.wide.weight", "bert.encoder.layer.0.intermediate.dense.weight"),
     ):
-        assert other.grad is not None
-        largest = float(other.grad.abs().max())
+        found, expected = ours[own].grad, others[other].grad
+        assert found is not None
+        assert expected is not None
+        largest = float(expected.abs().max())
         assert largest > 1e-7
-        np.testing.assert_allclose(ours.grad, other.grad, atol=0.01 * largest)
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=0.01 * largest)
 
 
 def test_it_learns_and_bf16_learns_the_same(prepared: Path, tiny_cross_encoder: Path) -> None:
