@@ -112,12 +112,12 @@ def test_a_step_is_the_formula_on_transformers_logits(
         ("words.weight", "bert.embeddings.word_embeddings.weight"),
         ("layers.0.wide.weight", "bert.encoder.layer.0.intermediate.dense.weight"),
     ):
-        found, expected = ours[own].grad, others[other].grad
-        assert found is not None
-        assert expected is not None
-        largest = float(expected.abs().max())
+        mine, wanted = ours[own].grad, others[other].grad
+        assert mine is not None
+        assert wanted is not None
+        largest = float(wanted.abs().max())
         assert largest > 1e-7
-        np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=0.01 * largest)
+        np.testing.assert_allclose(mine.numpy(), wanted.numpy(), atol=0.01 * largest)
 
 
 def test_it_learns_and_bf16_learns_the_same(prepared: Path, tiny_cross_encoder: Path) -> None:
