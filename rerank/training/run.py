@@ -158,7 +158,8 @@ def _model(recipe: Recipe, place: Place) -> "CrossEncoder":
         model_kwargs=attention,
     )
     if recipe.freeze is not None:
-        freeze_layers(model.model, recipe.freeze)
+        body: Any = model.model  # there is one: the folder was just loaded
+        freeze_layers(body, recipe.freeze)
     return model
 
 
