@@ -100,7 +100,7 @@ def query(
     from scisearch.console.results import render_result
     from scisearch.pipeline import SearchPipeline
 
-    pipeline = SearchPipeline.open(index, search_config(cutoff, {**options, "auto_top": cutoff}))
+    pipeline = SearchPipeline.open(index, search_config(cutoff, options, shows_top=True))
     if text is None:
         pipeline.warm_up()
     for one in queries(text):

@@ -133,8 +133,13 @@ search_options = options_of(
 )
 
 
-def search_config(cutoff: int, options: dict[str, Any]) -> "SearchConfig":
+def search_config(
+    cutoff: int, options: dict[str, Any], *, shows_top: bool = False
+) -> "SearchConfig":
     """The search options as a SearchConfig: typed, else of the --config file, else by default.
+
+    With `shows_top`, `--rerank auto` looks at the hits that come out, unless the file says at how
+    many.
 
     Raises:
         ConfigError: the file cannot be read, or a value does not fit.
@@ -145,6 +150,8 @@ def search_config(cutoff: int, options: dict[str, Any]) -> "SearchConfig":
     settings = {"cutoff": cutoff, **options}
     if path is not None:
         settings |= {k: value for k, value in read_config(path).items() if not _typed(k)}
+    if shows_top:
+        settings.setdefault("auto_top", settings["cutoff"])
     return config_of({name: value for name, value in settings.items() if value is not None})
 
 

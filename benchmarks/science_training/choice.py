@@ -199,8 +199,9 @@ def _question(rows: Sequence[Mapping[str, Any]], passages: dict[str, str]) -> Ch
         for negative in (row["negative"] or [])[:4]:
             if negative and len(negative) > 20:
                 _passage(passages, negative)
-    kind = _KIND_OF_QUESTION.get(first["kind"], first["kind"])
+    kind: str = first["kind"]
     some, licence = tuple(answers)[:6], first["licence_class"]
+    kind = _KIND_OF_QUESTION.get(kind, kind)
     return ChosenList(kind, QUESTIONS, first["query"], some, None, first["source"], licence)
 
 

@@ -36,8 +36,8 @@ class State:
     def of(cls, parameters: Sequence[nn.Parameter], device: str = "cpu") -> "State":
         """Before the first step; on a CPU in memory that processes share."""
         flat = torch.cat([one.detach().float().reshape(-1) for one in parameters]).to(device)
-        zeros = [torch.zeros_like(flat) for _ in range(3)]
-        found = (flat, *zeros, torch.zeros(2, dtype=torch.int64))
+        first, second, average = (torch.zeros_like(flat) for _ in range(3))
+        found = (flat, first, second, average, torch.zeros(2, dtype=torch.int64))
         if device == "cpu":
             for tensor in found:
                 tensor.share_memory_()  # type: ignore[no-untyped-call]

@@ -161,13 +161,17 @@ def _numbers(where: str, row: Mapping[str, Any], key: str, length: int) -> list[
     for place, value in enumerate(values, start=1):
         if value is None and not is_rate:
             continue
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0 <= value <= 1 or (is_rate and value == 0):
+        if not _is_share(value) or (is_rate and value == 0):
             expected = "a share above 0 and at most 1" if is_rate else "a score from 0 to 1 or null"
             raise TrainingError(
                 f"{where}: {key} number {place} is {shown(str(value))}, expected {expected}"
             )
     return values
+
+
+def _is_share(value: object) -> bool:
+    """Whether it is a number from 0 to 1; to Python a truth value is one, too."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _group(grouped: dict[str, _Grouped], where: str, row: Mapping[str, Any]) -> None:
