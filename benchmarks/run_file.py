@@ -67,9 +67,7 @@ def write_run_file(
     watch, progress = Stopwatch(), progress or NoProgress()
     without_hits = 0
     efforts: list[RerankEffort] = []
-    fingerprint = {**_fingerprint(pipeline, topics, filters), "batch": batch}
-    if pools is not None:
-        fingerprint["pools"] = {query_id: sorted(ids) for query_id, ids in pools.items()}
+    fingerprint = {**_fingerprint(pipeline, topics, filters, pools), "batch": batch}
     log = None
     if probabilities is not None:
         log = ProbabilityLog(probabilities, fingerprint=fingerprint)
@@ -141,7 +139,7 @@ def _searched(
 
 
 def _fingerprint(
-    pipeline: SearchPipeline, topics: Sequence[Query], filters: Sequence[str]
+    pipeline: SearchPipeline, topics: Sequence[Query], filters: Sequence[str], pools: Pools | None
 ) -> dict[str, object]:
     """Everything but the batch size that decides the bytes of the run."""
     digest = hashlib.sha256()
@@ -153,4 +151,5 @@ def _fingerprint(
         "config": asdict(pipeline.config),
         "models": pipeline.model_digests(),
         "filters": list(filters),
+        **({} if pools is None else {"pools": {q: sorted(ids) for q, ids in pools.items()}}),
     }

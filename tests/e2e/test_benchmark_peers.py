@@ -156,3 +156,24 @@ def test_a_collection_after_the_option_is_told(tmp_path: Path, collection: Path)
     error = search("benchmark", "--out", tmp_path / "r", "--peers", collection, code=1).stderr
     assert "the collection goes before --peers" in error
     assert error.count("\n") == 1
+
+
+def test_peers_are_judged_by_the_same_ignored_pairs(tmp_path: Path, collection: Path) -> None:
+    ignore, out = tmp_path / "ignore.tsv", tmp_path / "report"
+    # without the better document of q0 the relevant one is first
+    (collection / "qrels.tsv").write_text("q0 0 gene-1 1\nq1 0 protein-0 1\n")
+    ignore.write_text("q0 gene-0\n")
+    options = (*OPTIONS, "--no-plots", "--out", out, "--peers", "rank-bm25")
+    search("benchmark", collection, *options, "--ignore", ignore)
+    peer = card_of(out)["peers"]["systems"]["rank-bm25"]
+    assert peer["quality"]["per_query"] == {"q0": 1.0, "q1": 1.0}
+    assert "gene-0" in (out / peer["run"]["file"]).read_text()
+    ours = card_of(out)["systems"]["bm25"]["quality"]["per_query"]
+    assert ours == peer["quality"]["per_query"]
+
+
+def test_peers_cannot_rank_pools(tmp_path: Path, collection: Path) -> None:
+    options = ("--out", tmp_path / "r", "--judged-pool", "--peers", "rank-bm25")
+    error = search("benchmark", collection, *options, code=1).stderr
+    assert "found --judged-pool and --peers, expected one of them" in error
+    assert error.count("\n") == 1

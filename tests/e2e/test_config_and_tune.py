@@ -58,6 +58,9 @@ def test_a_config_sets_what_is_not_typed(tmp_path: Path, collection: Path, index
     search("benchmark", collection, "--index", index, "--config", config, *options)
     asked = json.loads((out / "card.json").read_text())["request"]["search"]
     assert (asked["depth"], asked["rerank_depth"]) == (30, 7)
+    config.write_text("[rerank]\nbudget_ms = 20\n")
+    error = search("benchmark", collection, "--config", config, *options, code=1).stderr
+    assert "benchmark: found a budget of time, expected none" in error
 
 
 def test_mistakes_in_a_config_are_a_line(tmp_path: Path, index: Path) -> None:

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from scisearch.benchmarks.benchmark_request import BenchmarkRequest, benchmark_collection
+from scisearch.benchmarks.benchmark_request import (
+    BenchmarkRequest,
+    benchmark_collection,
+    named_collection,
+)
 from scisearch.benchmarks.ir_datasets_folder import may_be_dataset_id
 from scisearch.cli import main
 from scisearch.index.errors import ConfigError
@@ -111,3 +115,13 @@ def test_what_cannot_be_had_is_told_in_a_line(registered: str, tmp_path: Path) -
 )
 def test_what_may_be_an_id(name: str, may: bool) -> None:
     assert may_be_dataset_id(name) is may
+
+
+def test_a_dataset_is_judged_by_rules(registered: str, tmp_path: Path) -> None:
+    ignore = tmp_path / "ignore.tsv"
+    ignore.write_text("q0 gene-0\n")
+    found = named_collection(registered, tmp_path / "work", ignore=ignore)
+    assert found.name == registered
+    assert [query.query_id for query in found.queries] == ["q1", "q2", "q3"]
+    with pytest.raises(ConfigError, match="every judged document is relevant"):
+        named_collection(registered, tmp_path / "work", judged_pool=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from scisearch.benchmarks.benchmark import benchmark
+from scisearch.benchmarks.benchmark_request import BenchmarkRequest
 from scisearch.cli import main
 from scisearch.index.build_plan import BuildConfig
 from scisearch.index.builder import build_index
@@ -66,3 +68,23 @@ def test_the_command_builds_and_tells_of_it(corpus: Path, tmp_path: Path) -> Non
     told = json.loads(CliRunner().invoke(main, ["info", "--index", index, "--json"]).stdout)
     assert told["encoder"]["teacher"]["runtime"] == "torch cpu"
     assert told["runtimes"]["bi-encoder"].startswith("numpy")
+
+
+def test_a_benchmark_of_a_static_index_says_what_no_peer_reads(
+    corpus: Path, tmp_path: Path
+) -> None:
+    index = build(corpus, tmp_path / "index")
+    (tmp_path / "topics.tsv").write_text("q\tprotein folding protein folding\n")
+    (tmp_path / "qrels.tsv").write_text("q 0 d0 1\n")
+    request = BenchmarkRequest(
+        out=tmp_path / "report",
+        collection=str(tmp_path),
+        systems=("dense",),
+        index=index,
+        search=SearchConfig(encoder="static", offline=True),
+        cold_starts=False,
+        peers=("sentence-transformers",),
+    )
+    card = benchmark(request)
+    assert card["systems"]["dense"]["quality"]["per_query"] == {"q": 1.0}
+    assert "static, which only scisearch reads" in card["peers"]["failed"]["sentence-transformers"]

@@ -37,7 +37,11 @@ def ndcg(final: Scored, judged: dict[int, int], out: frozenset[int], id_rank: Id
         return 0.0
     known = names.values()
     kept, _ = without_pairs(run, pairs)
-    return evaluate(kept, qrels, ("nDCG@10",), index_doc_ids=set(known)).mean["nDCG@10"]
+    # an evaluation refuses a run without any judged document: a second query always has one
+    kept["sure"] = RankedList("sure", (Hit("d000", 1.0),))
+    both = {**qrels, "sure": {"d000": 1}}
+    found = evaluate(kept, both, ("nDCG@10",), index_doc_ids=set(known))
+    return found.per_query["nDCG@10"]["q"]
 
 
 @settings(deadline=None, max_examples=40)  # ir_measures takes its time

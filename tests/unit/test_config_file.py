@@ -1,8 +1,10 @@
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 
+from scisearch.console.options import search_config
 from scisearch.index.errors import ConfigError
 from scisearch.rerank.config_file import KEYS, config_of, config_text, read_config, write_config
 from scisearch.rerank.search_config import SearchConfig
@@ -49,6 +51,9 @@ def test_what_is_written_reads_well(tmp_path: Path) -> None:
         ("[models]\noffline = 1\n", r"offline: found 1, expected true or false"),
         ("[rerank]\nweight = 2\n", r"c.toml: rerank weight 2.0; expected a number from 0"),
         ("[fusion]\ndense_weight = nan\n", r"c.toml: dense weight nan; expected"),
+        ('[rerank]\nscoring = "some"\n', r"scoring: found 'some', expected one of full, auto"),
+        ("[rerank]\nbudget_ms = 0\n", r"c.toml: budget 0 ms; expected at least 1"),
+        ('[rerank]\nscoring = "auto"\nmin_probability = 0.5\n', r"c.toml: rerank auto with a min"),
         ("[search\n", r"c.toml: is no TOML: .*line 1"),
         ("\ud800", r"c.toml: is no TOML: "),
     ],
@@ -71,3 +76,17 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
         write_config(tmp_path / "file" / "c.toml", {"depth": 3})
     with pytest.raises(ConfigError, match=r"c.toml: the config cannot be written"):
         write_config(tmp_path / "c.toml", {"device": "\ud800"})
+
+
+@pytest.mark.parametrize(
+    ("more", "shows_top", "top"),
+    [("", True, 3), ("auto_top = 7\n", True, 7), ("", False, 10)],
+)
+def test_auto_looks_at_the_hits_that_are_shown(
+    tmp_path: Path, more: str, shows_top: bool, top: int
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('[search]\ncutoff = 3\n[rerank]\nscoring = "auto"\n' + more)
+    with click.Context(click.Command("query")):
+        config = search_config(10, {"config": path}, shows_top=shows_top)
+    assert (config.rerank, config.cutoff, config.auto_top) == ("auto", 3, top)

@@ -52,6 +52,8 @@ def test_ignored_pairs_are_in_neither_runs_nor_judgements(folder: Path) -> None:
     assert found.qrels["p1_x"] == {"a": 1, "b": 0}
     facts = found.protocol.to_json()
     assert (facts["ignored_pairs"], facts["judgements_left_out"]) == (2, 1)
+    chances = {"p1_x": {"p1": 0.9, "a": 0.5}, "p2": {"p1": 0.1}}
+    assert found.protocol.judged(chances) == {"p1_x": {"a": 0.5}, "p2": {"p1": 0.1}}
     # searched deeper, so that three hits are left
     assert ranked(folder, ignore=folder / "ignore.tsv")["p1_x"] == ["d", "a", "b"]
 
