@@ -19,6 +19,7 @@ from scisearch.console.options import (
 )
 from scisearch.console.output import show, show_json
 from scisearch.console.training_options import data_of, recipe_of, run_options, train_options
+from scisearch.console.tuning_options import run_tuning, tuning_options
 from scisearch.index.errors import ScisearchError
 
 
@@ -46,7 +47,7 @@ def main() -> None:
 @click.option("--text-column", help="The column with the texts; found by name by default.")
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be indexed.")
 @click.option("--no-dense", is_flag=True, help="BM25 only; needs no model.")
-@click.option("--encoder", help="Bi-encoder: hub id, folder or built-in name.")
+@click.option("--encoder", help="Bi-encoder: hub id, folder, built-in name; or static: fast.")
 @click.option("--vectors", metavar="FACTORY", help="A FAISS index_factory string; else by size.")
 @click.option("--k1", default=1.2, show_default=True, help="BM25: term frequency saturation.")
 @click.option("--b", default=0.75, show_default=True, help="BM25: length normalisation.")
@@ -99,7 +100,7 @@ def query(
     from scisearch.console.results import render_result
     from scisearch.pipeline import SearchPipeline
 
-    pipeline = SearchPipeline.open(index, search_config(cutoff, {**options, "auto_top": cutoff}))
+    pipeline = SearchPipeline.open(index, search_config(cutoff, options, shows_top=True))
     if text is None:
         pipeline.warm_up()
     for one in queries(text):
@@ -218,6 +219,20 @@ def benchmark_command(
     run = run_benchmark if card is None else partial(verify_benchmark, card)
     if not run(collection, options, as_json=as_json):
         raise SystemExit(1)
+
+
+@main.command("tune")
+@click.argument("collection")
+@tuning_options
+@json_option
+def tune_command(collection: str, as_json: bool, **options: Any) -> None:
+    """Choose stages and settings on the judgements of COLLECTION, and write a config.
+
+    COLLECTION is a folder with corpus, queries and qrels (also BEIR), `demo`, or an id of
+    ir_datasets. Fusion, depths and the cross-encoder's weight are chosen; a stage that does not pay
+    for itself on held-out queries is refused.
+    """
+    run_tuning(collection, options, as_json=as_json)
 
 
 @main.command("train")

@@ -17,11 +17,13 @@ from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.modes import NO_VECTORS, NOT_RERANKED, chosen_mode
 from scisearch.rerank.search_config import Mode, SearchConfig
-from scisearch.retrieval.bm25 import BM25Retriever, RankBM25Retriever
 from scisearch.retrieval.filters import allowed_documents, parse_filter
+from scisearch.retrieval.first_stages import open_first_stages
+from scisearch.retrieval.pools import Pools, pool_ordinals, within_pools
 from scisearch.retrieval.ranking import (
     Hit,
     Mask,
+    Ordinals,
     Query,
     RankedList,
     Retriever,
@@ -131,6 +133,7 @@ class SearchPipeline:
         topics: Sequence[Query],
         *,
         filters: Sequence[str] = (),
+        pools: Pools | None = None,
         watch: Stopwatch | None = None,
         probabilities: dict[str, dict[str, float]] | None = None,
         efforts: list[RerankEffort] | None = None,
@@ -138,12 +141,17 @@ class SearchPipeline:
         """One list per topic, in their order, of at most `cutoff` hits; searched as one batch.
 
         The last digits of a score depend on the batch, so equal batches give equal bytes; a budget
-        of time takes that away. In `probabilities`, query_id -> doc_id -> probability of relevance
-        is added for every document that a calibrated cross-encoder scored; what was reranked of
-        each topic is added to `efforts`.
+        of time takes that away. With `pools` each topic ranks the documents of its pool only. In
+        `probabilities`, query_id -> doc_id -> probability of relevance is added for every document
+        that a calibrated cross-encoder scored; what was reranked of each topic is added to
+        `efforts`.
         """
         texts = [topic.text for topic in topics]
-        rankings = self._rank(texts, self._allowed(filters), watch or Stopwatch())
+        own = None
+        if pools is not None:
+            ids = [topic.query_id for topic in topics]
+            own = pool_ordinals(pools, ids, self.index.documents.ordinal)
+        rankings = self._rank(texts, self._allowed(filters), watch or Stopwatch(), own)
         if probabilities is not None:
             for topic, ranking in zip(topics, rankings, strict=True):
                 doc_ids = self.index.documents.doc_ids(list(ranking.probabilities))
@@ -198,27 +206,17 @@ class SearchPipeline:
     @cached_property
     def _legs(self) -> dict[str, Retriever]:
         """The first stages of the mode, by name."""
-        legs: dict[str, Retriever] = {}
-        if self.mode != "dense":
-            engine = BM25Retriever if self.config.bm25_engine == "bm25s" else RankBM25Retriever
-            index = self.index
-            legs["bm25"] = engine(index.lexical, index.analyzer, index.documents.id_rank)
-        if self.mode != "bm25" and self.index.has_vectors:
-            legs["dense"] = self._dense()
-        return legs
-
-    def _dense(self) -> Retriever:
-        from scisearch.retrieval.dense import open_dense
-
-        if self._shared_dense is not None:
-            return self._shared_dense()
         config = self.config
-        return open_dense(
+        dense = self.mode != "bm25" and self.index.has_vectors
+        return open_first_stages(
             self.index,
+            [*(["bm25"] if self.mode != "dense" else []), *(["dense"] if dense else [])],
+            bm25_engine=config.bm25_engine,
             encoder=config.encoder,
             device=config.device,
             offline=config.offline,
             runtime=config.runtime,
+            dense=self._shared_dense,
         )
 
     @cached_property
@@ -227,9 +225,16 @@ class SearchPipeline:
 
         return open_rerank_stage(self.index, self.config)
 
-    def _rank(self, texts: Sequence[str], allowed: Mask | None, watch: Stopwatch) -> list[_Ranking]:
+    def _rank(
+        self,
+        texts: Sequence[str],
+        allowed: Mask | None,
+        watch: Stopwatch,
+        pools: Sequence[Ordinals] | None = None,
+    ) -> list[_Ranking]:
         filled = [text for text in texts if text.strip()]
-        ranked = iter(self._rank_filled(filled, allowed, watch))
+        own = pools and [pool for text, pool in zip(texts, pools, strict=True) if text.strip()]
+        ranked = iter(self._rank_filled(filled, allowed, watch, own))
         nothing = Scored(np.empty(0, np.int64), np.empty(0, np.float32))
         return [
             next(ranked) if text.strip() else _Ranking({self.mode: nothing}, (EMPTY_QUERY,))
@@ -237,16 +242,23 @@ class SearchPipeline:
         ]
 
     def _rank_filled(
-        self, texts: Sequence[str], allowed: Mask | None, watch: Stopwatch
+        self,
+        texts: Sequence[str],
+        allowed: Mask | None,
+        watch: Stopwatch,
+        pools: Sequence[Ordinals] | None,
     ) -> list[_Ranking]:
         if not texts:
             return []
         self._load(watch)
         depth = self._depth()
+        deepest = depth if pools is None else len(self.index.documents)
         lists = {
-            name: leg.retrieve(texts, depth=depth, allowed=allowed, watch=watch)
+            name: leg.retrieve(texts, depth=deepest, allowed=allowed, watch=watch)
             for name, leg in self._legs.items()
         }
+        if pools is not None:
+            lists = {name: within_pools(found, pools, depth) for name, found in lists.items()}
         found = [{name: lists[name][i] for name in lists} for i in range(len(texts))]
         with watch.stage("fuse"):
             stages = [self._fused(legs) for legs in found]

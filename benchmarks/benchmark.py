@@ -1,6 +1,7 @@
 """`search benchmark`: an index, the systems over it, latency and runs, and from them one card."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def benchmark(request: BenchmarkRequest, *, progress: Progress | None = None) ->
     check_documents_known(collection, index)
     systems = open_systems(index, request.search, request.systems)
     measured = Measurement(request, collection, index, systems, progress)
-    card = _card(measured, request, collection, index, built=_live(path) != before)
+    card = dict(_card(measured, request, collection, index, built=_live(path) != before))
     if request.peers:
         card["peers"] = _peers(measured, request, collection, index, progress)
     replace_file(request.out / "card.json", card_bytes(card))
@@ -76,7 +77,7 @@ def _card(
         index_doc_ids=lambda doc_id: index.documents.ordinal(doc_id) is not None,
     )
     systems = {
-        name: {"quality": found["systems"][name], **_costs(measured, name, runs[name], latency)}
+        name: {"quality": found["systems"][name], **_costs(measured, name, latency)}
         for name in runs
     }
     return {
@@ -85,13 +86,19 @@ def _card(
             "name": collection.name,
             "n_documents": len(index.documents),
             "n_queries": found["n_queries"],
+            "protocol": {
+                **collection.protocol.to_json(),
+                "hits_left_out": {
+                    name: measured.hits_left_out[f"runs/{name}.run"] for name in runs
+                },
+            },
             "digests": measured.digests,
         },
         "systems": systems,
         "tests": found["tests"],
         "loss": {
             **_losses(runs, deep, collection.qrels, (request.search.rerank_depth, measured.cutoff)),
-            "truncation": measured.truncation(runs),
+            "truncation": measured.truncation(),
         },
         "index": _index_facts(index),
         "environment": _environment(request, memory),
@@ -107,16 +114,18 @@ def _peers(
     progress: Progress,
 ) -> dict[str, Any]:
     """After our own systems, so that nothing a peer does can cost their results."""
+    protocol = collection.protocol
     found = PeerMeasurement(
         request,
         collection.queries,
         index,
-        cutoff=measured.cutoff,
+        cutoff=protocol.asked_for(measured.cutoff),
         memory=measured,
         progress=progress,
     ).measure()
+    judged = {name: protocol.applied(run, measured.cutoff)[0] for name, run in found.runs.items()}
     return peer_section(
-        found,
+        replace(found, runs=judged),
         measured.runs(),
         collection,
         latency=measured.latency(),
@@ -126,13 +135,13 @@ def _peers(
 
 
 def _costs(
-    measured: Measurement, name: str, run: Run, latency: Mapping[str, Mapping[str, Any]]
+    measured: Measurement, name: str, latency: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """All of one system but its quality."""
     return {
         "models": measured.models[name],
         "latency": latency[name],
-        "pairs_per_second": measured.pairs_per_second(name, run, latency[name]),
+        "pairs_per_second": measured.pairs_per_second(name, latency[name]),
         "batch": measured.batches()[name],
         "reliability": measured.reliability(name),
         "cold_start": measured.cold_start(name),

@@ -28,6 +28,8 @@ class BenchmarkRequest:
     out: Path
     collection: str = DEMO  # a folder, `demo`, or an ir_datasets id
     split: str | None = None
+    ignore: Path | None = None  # pairs left out of judgements and runs
+    judged_pool: bool = False  # each query ranks only what is judged for it
     systems: tuple[Mode, ...] | None = None  # None: all that index and models allow
     index: Path | None = None  # None: OUT/index, built where there is none
     search: SearchConfig = field(default_factory=SearchConfig)  # its mode is not used
@@ -41,8 +43,14 @@ class BenchmarkRequest:
         """Refuse what would make figures that nobody can repeat.
 
         Raises:
-            ConfigError: the search has a budget of time, or takes scores from a cache.
+            ConfigError: the search has a budget of time, takes scores from a cache, or peers would
+                have to rank pools.
         """
+        if self.judged_pool and self.peers:
+            raise ConfigError(
+                "benchmark: found --judged-pool and --peers, expected one of them: a peer ranks all"
+                " documents, so that its figures would be of another task"
+            )
         if self.search.budget_ms is not None or self.search.score_cache:
             found = "a budget of time" if self.search.budget_ms is not None else "a score cache"
             raise ConfigError(
@@ -55,6 +63,8 @@ class BenchmarkRequest:
         return {
             "collection": self.collection,
             "split": self.split,
+            "ignore": self.ignore and str(self.ignore),
+            "judged_pool": self.judged_pool,
             "systems": self.systems and list(self.systems),
             "search": asdict(self.search),
             "latency_queries": self.latency_queries,
@@ -75,6 +85,8 @@ def request_of(card: Card, out: Path) -> BenchmarkRequest:
             out=out,
             collection=asked["collection"],
             split=asked["split"],
+            ignore=Path(asked["ignore"]) if asked.get("ignore") else None,
+            judged_pool=asked.get("judged_pool", False),
             systems=tuple(card["systems"]),
             search=SearchConfig(**{**asked["search"], "fusion": fusion}),
             latency_queries=asked["latency_queries"],
@@ -89,32 +101,51 @@ def request_of(card: Card, out: Path) -> BenchmarkRequest:
 
 
 def benchmark_collection(request: BenchmarkRequest) -> Collection:
-    """The one in a folder, the demo (written into OUT/demo) or an ir_datasets id (OUT/ir-datasets).
+    """The collection that a request names.
+
+    Raises:
+        ConfigError: as `named_collection`.
+        RankingError: a file is malformed.
+    """
+    return named_collection(
+        request.collection,
+        request.out,
+        split=request.split,
+        ignore=request.ignore,
+        judged_pool=request.judged_pool,
+    )
+
+
+def named_collection(
+    name: str,
+    work: Path,
+    *,
+    split: str | None = None,
+    ignore: Path | None = None,
+    judged_pool: bool = False,
+) -> Collection:
+    """The one in a folder, the demo (kept in WORK/demo) or an ir_datasets id (WORK/ir-datasets).
+
+    `split`, `ignore` and `judged_pool` are as for `read_collection`; an id has its split in it.
 
     Raises:
         ConfigError: there is no such folder or id, or a part of the collection is missing.
         RankingError: a file is malformed.
     """
-    if request.collection == DEMO:
-        write_demo(request.out / DEMO)
-        return read_collection(request.out / DEMO, split=request.split)
-    folder = Path(request.collection)
+    if name == DEMO:
+        write_demo(work / DEMO)
+        return read_collection(work / DEMO, split=split, ignore=ignore, judged_pool=judged_pool)
+    folder = Path(name)
     if folder.is_dir():
-        return read_collection(folder, split=request.split)
-    if may_be_dataset_id(request.collection) and ir_datasets_installed():
-        return _dataset(request)
-    raise ConfigError(
-        f"{folder}: no such folder, expected one with corpus.parquet, queries.jsonl and qrels.tsv,"
-        f" the word {DEMO}, or an ir_datasets id such as beir/scifact/test ({EXTRA})"
-    )
-
-
-def _dataset(request: BenchmarkRequest) -> Collection:
-    name = request.collection
-    if request.split is not None:
+        return read_collection(folder, split=split, ignore=ignore, judged_pool=judged_pool)
+    if not (may_be_dataset_id(name) and ir_datasets_installed()):
         raise ConfigError(
-            f"{name}: found --split {request.split}, expected the split in the id, such as"
-            f" {name}/{request.split}"
+            f"{folder}: no such folder, expected one with corpus.parquet, queries.jsonl and"
+            f" qrels.tsv, the word {DEMO}, or an ir_datasets id such as beir/scifact/test ({EXTRA})"
         )
-    collection = read_collection(dataset_folder(name, request.out / "ir-datasets"))
-    return replace(collection, name=name)
+    if split is not None:
+        raise ConfigError(
+            f"{name}: found --split {split}, expected the split in the id, such as {name}/{split}"
+        )
+    dataset = dataset_folder(name, work / "ir-datasets")
+    return replace(read_collection(dataset, ignore=ignore, judged_pool=judged_pool), name=name)

@@ -66,7 +66,8 @@ def compare_cards(before: Card, after: Card) -> CardVerification:
 def _inputs(card: Card) -> dict[str, Any]:
     digests = card["collection"]["digests"]
     # The index itself may differ where a library writes other bytes; its results may not.
-    found = {name: digests[name] for name in ("corpus", "queries", "qrels")}
+    names = ("corpus", "queries", "qrels", "protocol")
+    found = {name: digests[name] for name in names if name in digests}
     for name, system in card["systems"].items():
         found |= {f"{name} {model}": sha256 for model, sha256 in system["models"].items()}
     return found

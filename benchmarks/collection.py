@@ -1,13 +1,15 @@
 """A test collection in a folder: documents, queries and judgements, found by their usual names."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from scisearch.benchmarks.protocol import Protocol, judged_by
 from scisearch.index.corpus import open_corpus
 from scisearch.index.documents import full_text
 from scisearch.index.errors import ConfigError
 from scisearch.rerank.training.leakage import SeenText
+from scisearch.retrieval.pools import Pools
 from scisearch.retrieval.qrels import read_qrels
 from scisearch.retrieval.ranking import Qrels, Query
 from scisearch.retrieval.topics import read_topics
@@ -24,7 +26,13 @@ class Collection:
     name: str  # the folder's, with the split where it has several
     corpus: Path
     queries: tuple[Query, ...]  # those with a positive judgement, in the order of their file
-    qrels: Qrels
+    qrels: Qrels  # without what the protocol leaves out
+    protocol: Protocol = field(default_factory=Protocol)
+
+    @property
+    def pools(self) -> Pools | None:
+        """The documents that each query ranks; None: all of them."""
+        return self.protocol.pools(self.qrels)
 
     def documents(self) -> Iterator[tuple[str, str]]:
         """doc_id and full text of every document, in the order of the file.
@@ -38,23 +46,31 @@ class Collection:
                 yield doc_id, full_text(title or "", text or "")
 
 
-def read_collection(folder: Path, *, split: str | None = None) -> Collection:
+def read_collection(
+    folder: Path,
+    *,
+    split: str | None = None,
+    ignore: Path | None = None,
+    judged_pool: bool = False,
+) -> Collection:
     """The collection in a folder.
 
     Args:
         folder: has corpus.parquet (or .jsonl, .csv, .tsv), queries.jsonl (or topics.tsv) and
             qrels.tsv or qrels.SPLIT.tsv (also .txt, or BEIR's qrels/SPLIT.tsv).
         split: whose judgements; None: qrels.tsv, or the only ones there are.
+        ignore: a file of 'query_id doc_id' lines, left out of the judgements and of every run.
+        judged_pool: each query ranks only the documents that are judged for it.
 
     Raises:
-        ConfigError: a part is missing, or several judgements fit.
+        ConfigError: a part is missing, several judgements fit, or the protocol does not fit them.
         RankingError: a file is malformed.
     """
     corpus, topics = _part(folder, _CORPORA), _part(folder, _TOPICS)
     judgements = _judgements(folder)
     path = _chosen(folder, judgements, split)
-    qrels = read_qrels(path)
-    answered = {query_id for query_id, gains in qrels.items() if max(gains.values()) > 0}
+    protocol, qrels = judged_by(read_qrels(path), ignore=ignore, judged_pool=judged_pool)
+    answered = {query_id for query_id, gains in qrels.items() if max(gains.values(), default=0) > 0}
     queries = tuple(query for query in read_topics(topics) if query.query_id in answered)
     if not queries:
         raise ConfigError(
@@ -62,7 +78,7 @@ def read_collection(folder: Path, *, split: str | None = None) -> Collection:
             " are they of one collection?"
         )
     name = folder.resolve().name
-    return Collection(f"{name} {split}" if split else name, corpus, queries, qrels)
+    return Collection(f"{name} {split}" if split else name, corpus, queries, qrels, protocol)
 
 
 def read_collections(folder: Path) -> list[Collection]:

@@ -109,7 +109,7 @@ def cold_start(arguments: Sequence[str]) -> dict[str, object]:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
         peaks: list[int] = []
-        watcher = threading.Thread(target=_watch_memory, args=(process.pid, peaks), daemon=True)
+        watcher = threading.Thread(target=watch_memory, args=(process.pid, peaks), daemon=True)
         watcher.start()
         _, message = process.communicate()
     seconds = time.perf_counter() - begin
@@ -122,7 +122,7 @@ def cold_start(arguments: Sequence[str]) -> dict[str, object]:
     return {"seconds": seconds, "peak_rss_bytes": max(peaks, default=None)}
 
 
-def _watch_memory(pid: int, peaks: list[int]) -> None:
+def watch_memory(pid: int, peaks: list[int]) -> None:
     """Note the peak of a process every few milliseconds until it is gone.
 
     Not wait4's maximum: that of a started process begins with the memory of its parent.

@@ -161,14 +161,16 @@ class CollectionIndexes:
         """What makes the run of a collection with this configuration."""
 
         def searched(collection: Collection) -> Run:
-            pipeline = SearchPipeline.open(self.index(collection, config), config)
+            protocol, pools = collection.protocol, collection.pools
+            deeper = replace(config, cutoff=protocol.asked_for(config.cutoff))
+            pipeline = SearchPipeline.open(self.index(collection, config), deeper)
             queries, found = collection.queries, {}
             with stage_of(self.progress, collection.name, len(queries), unit="topics"):
                 for start in range(0, len(queries), _BATCH):
-                    for ranked in pipeline.run(queries[start : start + _BATCH]):
+                    for ranked in pipeline.run(queries[start : start + _BATCH], pools=pools):
                         found[ranked.query_id] = ranked
                         self.progress.advance(1)
-            return found
+            return protocol.applied(found, config.cutoff)[0]
 
         return searched
 

@@ -3,27 +3,30 @@
 Every candidate is scored once; each weight and normalisation then only weighs the scores anew.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scisearch.benchmarks.candidate_lists import retrieve_once
+from scisearch.benchmarks.candidate_scores import score_once
 from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.gate import MEASURE, CollectionIndexes
+from scisearch.benchmarks.reweighing import (
+    INTERPOLATIONS,
+    fused_list,
+    interpolated_row,
+    judged_query,
+)
 from scisearch.benchmarks.scoring import evaluate
 from scisearch.index.errors import ConfigError
-from scisearch.index.progress import stage_of
-from scisearch.pipeline import SearchPipeline
-from scisearch.rerank.interpolation import NORMALISATIONS, Interpolation
+from scisearch.index.opened import open_index
+from scisearch.rerank.interpolation import Interpolation
 from scisearch.rerank.search_config import SearchConfig
-from scisearch.retrieval.ranking import Hit, RankedList, Run, Scored, strictly_decreasing
-from scisearch.retrieval.results import SearchResult
-
-WEIGHTS = tuple(round(0.05 * step, 2) for step in range(21))
-GRID = tuple(Interpolation(weight, name) for name in NORMALISATIONS for weight in WEIGHTS)
-_BATCH = 32  # queries searched together
+from scisearch.rerank.stage import open_rerank_stage
+from scisearch.retrieval.ranking import Hit, IdRank, RankedList, Scored, strictly_decreasing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,14 +72,9 @@ def choose_interpolation(
     """
     if not scored:
         raise ConfigError("found no dev collection, expected at least one to choose the weight on")
-    means = {
-        setting: fmean(
-            evaluate(_run(candidates, setting), collection.qrels, (MEASURE,)).mean[MEASURE]
-            for collection, candidates in scored
-        )
-        for setting in GRID
-    }
-    chosen = max(GRID, key=lambda setting: (means[setting], -setting.weight))
+    rows = np.array([_means(collection, candidates) for collection, candidates in scored])
+    means = {setting: fmean(rows[:, i]) for i, setting in enumerate(INTERPOLATIONS)}
+    chosen = max(INTERPOLATIONS, key=lambda setting: (means[setting], -setting.weight))
     sizes = {collection.name: len(candidates) for collection, candidates in scored}
     return InterpolationChoice(chosen, means, sizes)
 
@@ -91,40 +89,59 @@ def score_candidates(
     Raises:
         ScisearchError: the index cannot be built or searched.
     """
-    pipeline = SearchPipeline.open(indexes.index(collection, config), config)
-    found: list[Candidates] = []
-    queries = collection.queries
-    with stage_of(indexes.progress, collection.name, len(queries), unit="topics"):
-        for begin in range(0, len(queries), _BATCH):
-            results = pipeline.search_many(queries[begin : begin + _BATCH])
-            found += [_candidates(result) for result in results]
-            indexes.progress.advance(len(results))
-    return found
+    index, progress = open_index(indexes.index(collection, config)), indexes.progress
+    documents = index.documents
+    lists = retrieve_once(index, collection, config, depth=config.depth, progress=progress)
+    heads = [fused_list(one.legs, config.fusion, config.depth, documents.id_rank) for one in lists]
+    heads = [head.cut(config.rerank_depth) for head in heads]
+    work = [(one.query, head.ordinals) for one, head in zip(lists, heads, strict=True)]
+    scored = score_once(open_rerank_stage(index, config), work, progress=progress)
+    return [
+        Candidates(query.query_id, tuple(documents.doc_ids(ordinals)), head.scores, logits)
+        for head, (query, ordinals, logits) in zip(heads, scored, strict=True)
+    ]
 
 
-def _candidates(result: SearchResult) -> Candidates:
-    """What the stages gave the reranked documents."""
-    hits = [hit for hit in result.hits if "cross-encoder" in hit.stages]
-    hits.sort(key=lambda hit: hit.stages["fused"].rank)
-    return Candidates(
-        result.query_id,
-        tuple(hit.document.doc_id for hit in hits),
-        np.array([hit.stages["fused"].score for hit in hits], np.float32),
-        np.array([hit.stages["cross-encoder"].score for hit in hits], np.float32),
-    )
-
-
-def _run(candidates: Sequence[Candidates], setting: Interpolation) -> Run:
-    return {one.query_id: reranked(one, setting) for one in candidates}
+def _means(collection: Collection, candidates: Sequence[Candidates]) -> NDArray[np.float64]:
+    """Mean nDCG@10 of each setting over the collection's answerable queries, (n_settings,)."""
+    fused = {one.query_id: _as_given(one) for one in candidates}
+    n_queries = evaluate(fused, collection.qrels, (MEASURE,), name=collection.name).n_queries
+    rows = [_row(collection, one) for one in candidates if one.query_id in collection.qrels]
+    means: NDArray[np.float64] = np.sum(rows, axis=0) / n_queries
+    return means
 
 
 def reranked(one: Candidates, setting: Interpolation, scored: int | None = None) -> RankedList:
     """The query's list with this setting, as a search would give it; of the first `scored` only."""
+    head, id_rank = _numbered(one)
+    final = setting.interpolate_first(head, one.logits[:scored], id_rank)
+    return _listed(one, [one.doc_ids[i] for i in final.ordinals.tolist()], final.scores)
+
+
+def _row(collection: Collection, one: Candidates) -> NDArray[np.float64]:
+    """The query's nDCG@10 with each setting."""
+    head, id_rank = _numbered(one)
+    places = {doc_id: place for place, doc_id in enumerate(one.doc_ids)}
+    judged = judged_query(
+        collection.qrels[one.query_id],
+        places.get,
+        collection.protocol.ignored.get(one.query_id, ()),
+    )
+    return interpolated_row(head, one.logits, INTERPOLATIONS, id_rank, judged)
+
+
+def _numbered(one: Candidates) -> tuple[Scored, IdRank]:
+    """The candidates, numbered in fused order, and the rank of each one's doc_id."""
     order = sorted(range(len(one.doc_ids)), key=one.doc_ids.__getitem__)
     id_rank = np.empty(len(order), np.int32)
     id_rank[order] = np.arange(len(order), dtype=np.int32)
-    head = Scored(np.arange(len(order), dtype=np.int64), one.fused)
-    final = setting.interpolate_first(head, one.logits[:scored], id_rank)
-    doc_ids = [one.doc_ids[place] for place in final.ordinals.tolist()]
-    scores = strictly_decreasing(final.scores).tolist()
-    return RankedList(one.query_id, tuple(map(Hit, doc_ids, scores)))
+    return Scored(np.arange(len(order), dtype=np.int64), one.fused), id_rank
+
+
+def _as_given(one: Candidates) -> RankedList:
+    return _listed(one, one.doc_ids, one.fused)
+
+
+def _listed(one: Candidates, doc_ids: Iterable[str], scores: NDArray[np.floating]) -> RankedList:
+    hits = map(Hit, doc_ids, strictly_decreasing(scores).tolist())
+    return RankedList(one.query_id, tuple(hits))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from scisearch.benchmarks.resumed_lines import taken_up
 from scisearch.index.errors import ConfigError
 from scisearch.index.progress import Progress, stage_of
 from scisearch.pipeline import SearchPipeline
@@ -63,7 +64,7 @@ def sample_latencies(
     Raises:
         ConfigError: the file cannot be written.
     """
-    samples = _taken_up(path, fingerprint)
+    samples = [Sample(**one) for one in taken_up(path, fingerprint)]
     done = {(sample.query_id, sample.system) for sample in samples}
     missing = [(q, name) for q, name in _turns(queries, list(systems)) if (q[0], name) not in done]
     if not missing:
@@ -123,21 +124,6 @@ def _measured(pipeline: SearchPipeline, query_id: str, text: str, name: str) -> 
     total = (perf_counter_ns() - begin) / 1e6
     stages = {stage: ms for stage, ms in result.milliseconds.items() if stage != "load"}
     return Sample(query_id, name, total, stages)
-
-
-def _taken_up(path: Path, fingerprint: str) -> list[Sample]:
-    """The samples of an interrupted measurement, without a torn last line; else a fresh file."""
-    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    head = json.dumps({"fingerprint": fingerprint}).encode() + b"\n"
-    kept = [line for line in lines[1:] if line.endswith(b"\n")] if lines[:1] == [head] else []
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join([head, *kept]))
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be written ({error.strerror}); name another --out"
-        ) from error
-    return [Sample(**json.loads(line)) for line in kept]
 
 
 def _percentiles(values: Sequence[float]) -> dict[str, float]:

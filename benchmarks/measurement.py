@@ -17,6 +17,7 @@ from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.environment import cold_start, memory, reset_peak_memory, versions
 from scisearch.benchmarks.latency import latency_queries, latency_summary, sample_latencies
 from scisearch.benchmarks.probability_log import read_probabilities
+from scisearch.benchmarks.protocol import Protocol
 from scisearch.benchmarks.reranker_report import (
     score_reliability,
     scored_documents,
@@ -68,6 +69,7 @@ class Measurement:
         self._fingerprint = digest_of([asked, self.digests, self.models, versions()])
         self._work = request.out / "work.json"
         self._done: dict[str, Any] = self._taken_up()
+        self.hits_left_out: dict[str, int] = {}  # by run file, as the collection's protocol says
         self._since = reset_peak_memory()  # neither a build nor the evaluation counts
 
     @property
@@ -87,7 +89,7 @@ class Measurement:
         return latency_summary(samples)
 
     def runs(self) -> dict[str, Run]:
-        """System -> its run, with the hits that the measures look at, read from its file."""
+        """System -> its run as it is judged, with the hits that the measures look at."""
         return {name: self._run(name, self.cutoff, "runs") for name in self._systems}
 
     def deep_runs(self) -> dict[str, Run]:
@@ -118,27 +120,32 @@ class Measurement:
         self._remember()
         return now
 
-    def pairs_per_second(self, name: str, run: Run, latency: Mapping[str, Any]) -> float | None:
-        """Of the cross-encoder, one query at a time; None for a system without one."""
-        spent = latency["stages"].get("cross-encoder", {}).get("mean", 0.0) * latency["n"]
-        queries = latency_queries(self._collection.queries, self._request.latency_queries)
-        scored = self._pairs(run, queries) * self._scored_share(name)
-        return scored / spent * 1e3 if spent else None
+    def pairs_per_second(self, name: str, latency: Mapping[str, Any]) -> float | None:
+        """Of the cross-encoder, one query at a time; None for a system without one.
 
-    def truncation(self, runs: Mapping[str, Run]) -> dict[str, Any] | None:
-        """What the cross-encoder could not read; None without one."""
-        if "rerank" not in runs:
+        None also with pools: the queries whose time is measured search all documents.
+        """
+        spent = latency["stages"].get("cross-encoder", {}).get("mean", 0.0) * latency["n"]
+        if not spent or self._collection.pools is not None:
             return None
-        collection = self._collection
-        pipeline = self._systems["rerank"]
-        return truncation_loss(pipeline, collection.queries, runs["rerank"], collection.qrels)
+        scored = self._pairs(name, self.timed_queries) * self._scored_share(name)
+        return scored / float(spent) * 1e3
+
+    def truncation(self) -> dict[str, Any] | None:
+        """What the cross-encoder could not read; None without one."""
+        if "rerank" not in self._systems:
+            return None
+        queries, qrels = self._collection.queries, self._collection.qrels
+        run = self._as_searched("rerank")
+        return truncation_loss(self._systems["rerank"], queries, run, qrels)
 
     def reliability(self, name: str) -> dict[str, Any] | None:
         """Whether probabilities of relevance are right; None for a system without them."""
         path = self._probabilities(name)
         if path is None:
             return None
-        return score_reliability(read_probabilities(path), self._collection.qrels)
+        judged = self._collection.protocol.judged(read_probabilities(path))
+        return score_reliability(judged, self._collection.qrels)
 
     def cold_start(self, name: str) -> dict[str, object] | None:
         """Time and memory of a fresh `search query`; None where nobody wants to wait for it."""
@@ -172,13 +179,15 @@ class Measurement:
         known = self._done.get(key)
         if not (known and path.is_file() and file_sha256(path) == known["sha256"]):
             path.parent.mkdir(parents=True, exist_ok=True)
-            pipeline = at_cutoff(self._systems[name], cutoff)
+            asked = self._collection.protocol.asked_for(cutoff)
+            pipeline = at_cutoff(self._systems[name], asked)
             begin = perf_counter()
             report = write_run_file(
                 pipeline,
                 self._collection.queries,
                 path,
                 tag=name,
+                pools=self._collection.pools,
                 batch=_BATCH,
                 progress=self._progress,
                 probabilities=self._probabilities(name),
@@ -200,17 +209,25 @@ class Measurement:
                 },
             }
             self._remember()
-        return read_run(path)
+        run, left_out = self._collection.protocol.applied(read_run(path), cutoff)
+        self.hits_left_out[key] = left_out
+        return run
 
-    def _pairs(self, run: Run, queries: Sequence[Query]) -> int:
-        """How many pairs the cross-encoder may score for these queries, of the run of `rerank`."""
+    def _as_searched(self, name: str) -> Run:
+        """A system's run before the protocol leaves anything out."""
+        return read_run(self._request.out / f"runs/{name}.run")
+
+    def _pairs(self, name: str, queries: Sequence[Query]) -> int:
+        """How many pairs the cross-encoder of a system may score for these queries."""
         depth = self._request.search.rerank_depth
-        return sum(map(len, scored_documents(run, queries, depth).values()))
+        return sum(map(len, scored_documents(self._as_searched(name), queries, depth).values()))
 
     def _scored_share(self, name: str) -> float:
         """The share of its candidates that a system scored in its run; 1 where that is all."""
         found = self._done.get(f"runs/{name}.run", {}).get("reranking")
-        return found["scored"] / found["candidates"] if found and found["candidates"] else 1.0
+        if not found or not found["candidates"]:
+            return 1.0
+        return float(found["scored"] / found["candidates"])
 
     def _probabilities(self, name: str) -> Path | None:
         """Where those of a system are; None for one that has none."""
@@ -236,8 +253,13 @@ class Measurement:
             "corpus": self._index.manifest.corpus.get("sha256"),
             "queries": digest_of(pairs),
             "qrels": digest_of(self._collection.qrels),
+            **self._protocol_digest(),
             "index": self._index.generation.manifest_sha256,
         }
+
+    def _protocol_digest(self) -> dict[str, object]:
+        protocol = self._collection.protocol
+        return {} if protocol == Protocol() else {"protocol": digest_of(protocol.to_json())}
 
     @property
     def _samples(self) -> Path:

@@ -10,6 +10,7 @@ from scisearch.benchmarks.probability_log import ProbabilityLog
 from scisearch.index.progress import NoProgress, Progress, stage_of
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.pipeline import SearchPipeline
+from scisearch.retrieval.pools import Pools
 from scisearch.retrieval.ranking import Query, RankedList
 from scisearch.retrieval.results import RerankEffort
 from scisearch.retrieval.run_writer import RunWriter
@@ -50,13 +51,15 @@ def write_run_file(
     *,
     tag: str,
     filters: Sequence[str] = (),
+    pools: Pools | None = None,
     batch: int = 32,
     progress: Progress | None = None,
     probabilities: Path | None = None,
 ) -> RunReport:
     """Search the topics and write their run; an interrupted one is continued.
 
-    `probabilities` is where those of a calibrated cross-encoder go, for `read_probabilities`.
+    With `pools` each topic ranks the documents of its pool only. `probabilities` is where those of
+    a calibrated cross-encoder go, for `read_probabilities`.
 
     Raises:
         RankingError: the run cannot be written.
@@ -65,6 +68,8 @@ def write_run_file(
     without_hits = 0
     efforts: list[RerankEffort] = []
     fingerprint = {**_fingerprint(pipeline, topics, filters), "batch": batch}
+    if pools is not None:
+        fingerprint["pools"] = {query_id: sorted(ids) for query_id, ids in pools.items()}
     log = None
     if probabilities is not None:
         log = ProbabilityLog(probabilities, fingerprint=fingerprint)
@@ -76,7 +81,10 @@ def write_run_file(
                 part = topics[start : start + batch]
                 if all(topic.query_id in done for topic in part):
                     continue
-                for ranked in _searched(pipeline, part, filters, watch, efforts, log):
+                searched = _searched(
+                    pipeline, part, log, filters=filters, pools=pools, watch=watch, efforts=efforts
+                )
+                for ranked in searched:
                     if ranked.query_id not in done:
                         writer.write(ranked.query_id, ranked.hits)
                         without_hits += not ranked.hits
@@ -111,14 +119,21 @@ def _total(efforts: Sequence[RerankEffort]) -> Effort | None:
 def _searched(
     pipeline: SearchPipeline,
     topics: Sequence[Query],
+    log: ProbabilityLog | None,
+    *,
     filters: Sequence[str],
+    pools: Pools | None,
     watch: Stopwatch,
     efforts: list[RerankEffort],
-    log: ProbabilityLog | None,
 ) -> list[RankedList]:
     chances: dict[str, dict[str, float]] | None = None if log is None else {}
     lists = pipeline.run(
-        topics, filters=filters, watch=watch, probabilities=chances, efforts=efforts
+        topics,
+        filters=filters,
+        pools=pools,
+        watch=watch,
+        probabilities=chances,
+        efforts=efforts,
     )
     if log is not None and chances is not None:
         log.write(chances)  # before the run is: no finished topic lacks them

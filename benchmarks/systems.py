@@ -18,6 +18,7 @@ from scisearch.index.generations import CURRENT_NAME
 from scisearch.index.models import DEFAULT_BI_ENCODER, resolve_model
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.progress import NoProgress, Progress
+from scisearch.index.static_encoder import STATIC_ENCODER
 from scisearch.pipeline import SearchPipeline
 from scisearch.rerank.search_config import MODES, Mode, SearchConfig
 from scisearch.rerank.stage import has_reranker
@@ -166,6 +167,8 @@ def _has_vectors_of(index: OpenIndex, config: SearchConfig) -> bool:
     encoder = index.manifest.encoder
     if encoder is None:
         return False
+    if STATIC_ENCODER in (config.encoder, encoder["name"]):
+        return encoder["name"] == config.encoder
     wanted = resolve_model(
         config.encoder or DEFAULT_BI_ENCODER, offline=config.offline, kind="bi-encoder"
     )

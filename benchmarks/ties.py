@@ -87,9 +87,10 @@ def _tied_gains(hits: Sequence[Hit], gains: Mapping[str, int], *, best: bool) ->
 
 def _ndcg(found: Sequence[int], gains: Mapping[str, int], cutoff: int) -> float:
     """NDCG with linear gains, Järvelin and Kekäläinen 2002, doi 10.1145/582415.582418."""
-    ideal = _dcg(sorted(gains.values(), reverse=True)[:cutoff])
-    return _dcg(found[:cutoff]) / ideal if ideal else 0.0
+    ideal = dcg(sorted(gains.values(), reverse=True)[:cutoff])
+    return dcg(found[:cutoff]) / ideal if ideal else 0.0
 
 
-def _dcg(gains: Iterable[int]) -> float:
+def dcg(gains: Iterable[int]) -> float:
+    """The sum of gain / log2(1 + rank), ranks from 1; a negative gain counts as 0."""
     return fsum(max(gain, 0) / log2(1 + rank) for rank, gain in enumerate(gains, start=1))

@@ -32,6 +32,7 @@ def render_summary(card: Card, out: Path) -> str:
     """Quality and time of each system, the two sentences of the loss report, and the files."""
     return "\n\n".join(
         [
+            *filter(None, [_protocol_text(card["collection"].get("protocol")).strip()]),
             _summary_table(card).plain(),
             *failed_lines(card),
             "\n".join(card["loss"]["advice"]),
@@ -46,7 +47,7 @@ def report_blocks(card: Card, pictures: Sequence[str] = ()) -> list[Block]:
     return [
         Heading(f"{collection['name']}: quality and latency", level=1),
         f"{collection['n_documents']:,} documents, {collection['n_queries']} queries with a"
-        " positive judgement.",
+        " positive judgement." + _protocol_text(collection.get("protocol")),
         _summary_table(card),
         "**" + " ".join(card["loss"]["advice"]) + "**",
         *_pictures(pictures, "quality-latency"),
@@ -93,6 +94,23 @@ def render_verification(found: "CardVerification") -> str:
         else "not reproduced: inputs or quality differ"
     )
     return "\n".join([*lines, verdict])
+
+
+def _protocol_text(protocol: Mapping[str, Any] | None) -> str:
+    """The rules of judging in words; nothing where there are none."""
+    text = ""
+    if protocol and protocol["judged_pool"]:
+        text += (
+            " Each query ranks only the documents judged for it, with the scores that they have"
+            " among all; latency is that of searching all."
+        )
+    if protocol and protocol["ignored_pairs"]:
+        hits = ", ".join(f"{n} of {name}" for name, n in protocol["hits_left_out"].items())
+        text += (
+            f" {protocol['ignored_pairs']} pairs of a query and a document are left out as asked:"
+            f" {protocol['judgements_left_out']} judgements, and of hits {hits}."
+        )
+    return text
 
 
 def _summary_table(card: Card) -> Table:

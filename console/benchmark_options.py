@@ -19,12 +19,26 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 
+collection_options = options_of(  # by which judgements, and by which rules
+    click.option("--split", help="Whose judgements, where there are several: train, test."),
+    click.option(
+        "--ignore",
+        type=_PATH,
+        help="Pairs 'query_id doc_id' that are left out of the judgements and of every run.",
+    ),
+    click.option(
+        "--judged-pool",
+        is_flag=True,
+        help="Each query ranks only the documents judged for it; the task is to re-rank a pool.",
+    ),
+)
 benchmark_options = options_of(
     click.option(
         "--systems",
         metavar="LIST",
         help="Some of bm25,dense,hybrid,rerank; by default all that index and models allow.",
     ),
+    collection_options,
     click.option(
         "--peers",
         is_flag=False,
@@ -40,7 +54,6 @@ benchmark_options = options_of(
         show_default=True,
         help="Seconds a peer has for its index, and for each query.",
     ),
-    click.option("--split", help="Whose judgements, where there are several: train, test."),
     click.option(
         "--out", type=_PATH, help="The folder of the report.  [default: report, or CARD's verify]"
     ),
@@ -83,7 +96,10 @@ def request_of_options(collection: str, options: dict[str, Any]) -> "BenchmarkRe
     from scisearch.benchmarks.systems import parse_systems
     from scisearch.rerank.stage import has_reranker
 
-    names = ("split", "index", "latency_queries", "cold_starts", "peer_timeout")
+    names = (
+        *("split", "ignore", "judged_pool", "index"),
+        *("latency_queries", "cold_starts", "peer_timeout"),
+    )
     own = {name: options.pop(name) for name in names}
     systems, out, peers = (options.pop(name) for name in ("systems", "out", "peers"))
     reranker = has_reranker(options["reranker"])

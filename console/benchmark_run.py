@@ -47,6 +47,7 @@ def verify_benchmark(
     request = replace(
         request,
         collection=collection or request.collection,
+        ignore=options["ignore"] or request.ignore,
         index=options["index"],
         peer_timeout=options["peer_timeout"],
         search=replace(request.search, **moved),

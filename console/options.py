@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from scisearch.index.build_plan import BuildConfig
@@ -45,6 +46,12 @@ runtime_option = click.option(
     help="What computes the models; auto: ONNX Runtime on a CPU, PyTorch on a GPU.",
 )
 ranking_options = options_of(  # the stages' numbers, wherever something is ranked
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Settings from a TOML file, as `search tune` writes; options typed here override it.",
+    ),
     click.option("--depth", default=100, show_default=True, help="Hits of each first stage."),
     click.option(
         "--rerank-depth", default=100, show_default=True, help="Fused hits that are reranked."
@@ -68,6 +75,11 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
         "--rerank-weight",
         type=float,
         help="Weight of the cross-encoder in the final score; the model's own by default.",
+    ),
+    click.option(
+        "--rerank-normalisation",
+        type=click.Choice(["logit", "minmax", "zscore"]),
+        help="Of the scores before they are weighed; the model's own by default.",
     ),
 )
 search_options = options_of(
@@ -121,13 +133,32 @@ search_options = options_of(
 )
 
 
-def search_config(cutoff: int, options: dict[str, Any]) -> "SearchConfig":
-    """The search options as a SearchConfig."""
-    from scisearch.rerank.search_config import SearchConfig
-    from scisearch.retrieval.fusion import Fusion
+def search_config(
+    cutoff: int, options: dict[str, Any], *, shows_top: bool = False
+) -> "SearchConfig":
+    """The search options as a SearchConfig: typed, else of the --config file, else by default.
 
-    fusion = Fusion(options.pop("fusion"), options.pop("dense_weight"), options.pop("rrf_k"))
-    return SearchConfig(cutoff=cutoff, fusion=fusion, **options)
+    With `shows_top`, `--rerank auto` looks at the hits that come out, unless the file says at how
+    many.
+
+    Raises:
+        ConfigError: the file cannot be read, or a value does not fit.
+    """
+    from scisearch.rerank.config_file import config_of, read_config
+
+    path = options.pop("config")
+    settings = {"cutoff": cutoff, **options}
+    if path is not None:
+        settings |= {k: value for k, value in read_config(path).items() if not _typed(k)}
+    if shows_top:
+        settings.setdefault("auto_top", settings["cutoff"])
+    return config_of({name: value for name, value in settings.items() if value is not None})
+
+
+def _typed(option: str) -> bool:
+    """Whether the user gave this option of the running command."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
 def build_config(options: dict[str, Any]) -> "BuildConfig":

@@ -47,7 +47,8 @@ def _last_lines(report: "TrainingReport") -> str:
     """What was written, and what to type next."""
     return (
         f"{report.output}: {report.n_parameters:,} parameters, sha256 {report.sha256[:12]}…,"
-        f" {report.seconds:.0f} s; its card is {report.output / 'README.md'}\n"
+        f" {report.seconds:.0f} s on {report.device}, {report.precision}; its card is"
+        f" {report.output / 'README.md'}\n"
         f"next: search query … --reranker {report.output}"
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scisearch.console.options import F, model_options, options_of
+from scisearch.rerank.training.precision import PRECISIONS
 from scisearch.rerank.training.recipe import LOSSES, METRICS, PRESETS, Recipe
 
 if TYPE_CHECKING:
@@ -129,7 +130,11 @@ _recipe_options = options_of(
         default=None,
         help="Keep only the tokens that the lists have.",
     ),
-    _changes("--loss", type=click.Choice(LOSSES)),
+    _changes(
+        "--loss",
+        type=click.Choice(LOSSES),
+        help="residual learns what the first stage gets wrong, from lists with its scores.",
+    ),
     _changes(
         "--pos-weight",
         type=_PosWeight(),
@@ -150,6 +155,14 @@ _recipe_options = options_of(
         "--checkpoint-steps", type=int, help="Checkpoints within an epoch, every so many steps."
     ),
     _changes("--half/--full", default=None, help="Save the weights in fp16."),
+    _changes(
+        "--freeze", type=int, help="Leave the embeddings and so many lowest layers untrained."
+    ),
+    _changes(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        help="Mixed: fp16 on CUDA, bf16 on a CPU that has it; auto: that where it is fast.",
+    ),
 )
 train_options = options_of(
     _data_options,

@@ -19,7 +19,8 @@ class BuildConfig:
     skip_bad_rows: bool = False  # leave rejected rows out instead of stopping
     analyzer: AnalyzerConfig = field(default_factory=AnalyzerConfig)
     bm25: BM25Parameters = field(default_factory=BM25Parameters)
-    encoder: str | None = DEFAULT_BI_ENCODER  # hub id, folder or built-in name; None: lexical only
+    # hub id, folder, built-in name, or "static" (index/static_distil.py); None: lexical only
+    encoder: str | None = DEFAULT_BI_ENCODER
     vectors: str | None = None  # a faiss.index_factory string; None: by size
     device: str | None = None  # of the encoder; None: CUDA, MPS or CPU, the first there is
     offline: bool = False  # never ask a hub

@@ -8,10 +8,11 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from scisearch.index.analyzer import Analyzer
+from scisearch.index.build_encoder import BuildEncoder, find_encoder
 from scisearch.index.build_plan import BuildConfig, BuildReport
 from scisearch.index.build_state import BuildState
 from scisearch.index.corpus import Corpus, open_corpus
@@ -29,10 +30,9 @@ from scisearch.index.manifest import (
     file_entries,
     library_versions,
 )
-from scisearch.index.models import ResolvedModel, resolve_model
 from scisearch.index.progress import NoProgress, Progress, stage_of
-from scisearch.index.runtimes import Choice, choose_for_encoder, encoder_on
 from scisearch.index.seal import seal
+from scisearch.index.static_encoder import STATIC_FOLDER
 from scisearch.index.stopwatch import Stopwatch
 
 REJECTS_NAME = "rejects.jsonl"
@@ -59,11 +59,7 @@ def build_index(
     config = config or BuildConfig()
     folder = Path(index)
     source = open_corpus(Path(corpus), config.columns)
-    encoder = None
-    if config.encoder is not None:
-        found = resolve_model(config.encoder, offline=config.offline, kind="bi-encoder")
-        choice = choose_for_encoder(found, device=config.device, runtime=config.runtime)
-        encoder = _Encoder(found, choice)
+    encoder = find_encoder(config)
     with build_lock(folder):
         try:
             return _Build(folder, source, config, encoder, progress or NoProgress()).run()
@@ -74,14 +70,6 @@ def build_index(
             ) from error
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Encoder:
-    """The bi-encoder of a build and what computes it."""
-
-    model: ResolvedModel
-    choice: Choice
-
-
 class _Build:
     """One build: the stages in their order, and what each leaves for the next."""
 
@@ -90,7 +78,7 @@ class _Build:
         index: Path,
         corpus: Corpus,
         config: BuildConfig,
-        encoder: _Encoder | None,
+        encoder: BuildEncoder | None,
         progress: Progress,
     ) -> None:
         self._index = index
@@ -117,6 +105,8 @@ class _Build:
             self._stage("lexical", self._write_lexical)
             if self._encoder is not None:
                 self._stage("tokens", self._write_tokens)
+                if self._encoder.is_static:
+                    self._stage("distillation", self._distil)
                 self._stage("embedding", self._embed)
                 self._stage("vectors", self._write_vectors)
             self._stage("manifest", self._write_manifest)
@@ -151,8 +141,7 @@ class _Build:
             "corpus": self._corpus_digest,
             "analyzer": self._config.analyzer.to_json(),
             "bm25": asdict(self._config.bm25),
-            "encoder": self._encoder and self._encoder.model.sha256,
-            "runtime": self._encoder and self._encoder.choice.name,
+            "encoder": self._encoder and self._encoder.settings(),
             "vectors": self._config.vectors,
             "shard_rows": self._config.shard_rows,
             "skip_bad_rows": self._config.skip_bad_rows,
@@ -234,7 +223,7 @@ class _Build:
         return folder
 
     @property
-    def _required_encoder(self) -> _Encoder:
+    def _required_encoder(self) -> BuildEncoder:
         if self._encoder is None:
             raise RuntimeError("a lexical build has no encoder")
         return self._encoder
@@ -245,9 +234,21 @@ class _Build:
     def _shards(self) -> Path:
         return self._work / "shards"
 
+    def _distil(self) -> Mapping[str, object]:
+        from scisearch.index.static_distil import distil
+
+        distil(
+            Documents.open(self._documents_path),
+            self._work / "distillation",
+            self._fresh_folder(STATIC_FOLDER),
+            self._required_encoder.open_model,
+            self._progress,
+        )
+        return {}
+
     def _embed(self) -> Mapping[str, object]:
         own = self._required_encoder
-        embed_shards(self._texts("embed"), self._shards, lambda: encoder_on(own.model, own.choice))
+        embed_shards(self._texts("embed"), self._shards, lambda: own.open(self._generation))
         return {"dimension": dimension_of(self._shards)}
 
     def _write_vectors(self) -> Mapping[str, object]:
@@ -285,9 +286,4 @@ class _Build:
     def _encoder_entry(self) -> Mapping[str, object] | None:
         if self._encoder is None:
             return None
-        return {
-            "name": self._encoder.model.name,
-            "sha256": self._encoder.model.sha256,
-            "dimension": self._known("embedding")["dimension"],
-            "runtime": self._encoder.choice.name,
-        }
+        return self._encoder.entry(self._generation, self._known("embedding")["dimension"])

@@ -10,6 +10,7 @@ from scisearch.index.errors import ModelError
 from scisearch.index.models import DEFAULT_CROSS_ENCODER, Kind, resolve_model
 from scisearch.index.opened import OpenIndex
 from scisearch.index.runtimes import told
+from scisearch.index.static_encoder import STATIC_ENCODER
 
 
 def describe(index: OpenIndex) -> dict[str, object]:
@@ -40,9 +41,11 @@ def describe(index: OpenIndex) -> dict[str, object]:
 def _runtimes(encoder: Mapping[str, object] | None) -> dict[str, str]:
     """What computes the models that can be found without a network, and why."""
     names: dict[Kind, str] = {"cross-encoder": DEFAULT_CROSS_ENCODER}
-    if encoder is not None:
+    found: dict[Kind, str] = {}
+    if encoder is not None and encoder["name"] == STATIC_ENCODER:
+        found["bi-encoder"] = "numpy: the sum of word vectors that are in the index"
+    elif encoder is not None:
         names["bi-encoder"] = str(encoder["name"])
-    found = {}
     for kind, name in names.items():
         try:
             found[kind] = told(resolve_model(name, offline=True, kind=kind), kind)

@@ -13,6 +13,7 @@ from scisearch.index.manifest import Manifest, check_sizes
 from scisearch.index.seal import check_seal
 
 if TYPE_CHECKING:
+    from scisearch.index.static_encoder import StaticEncoder
     from scisearch.index.tokens import TokenStore
     from scisearch.index.vectors import VectorIndex
 
@@ -65,6 +66,17 @@ class OpenIndex:
                 " --mode bm25, or build it again without --no-dense"
             )
         return VectorIndex.open(self._part("vectors.faiss"))
+
+    @cached_property
+    def static_encoder(self) -> "StaticEncoder":
+        """The encoder that was distilled for this index, its vectors memory-mapped.
+
+        Raises:
+            CorruptIndexError: it is not there, or not what was written.
+        """
+        from scisearch.index.static_encoder import STATIC_FOLDER, StaticEncoder
+
+        return StaticEncoder.open(self._part(STATIC_FOLDER))
 
     @cached_property
     def tokens(self) -> "TokenStore | None":

@@ -157,6 +157,12 @@ class AlignedText(NamedTuple):
     ends: list[int]
 
 
+def keeps_places(text: str) -> bool:
+    """Whether folding only lowers letters, so that each character stays where it is."""
+    lowered = text.lower()
+    return text.isascii() and not any(rewrite.needed(lowered) for rewrite in _REWRITES)
+
+
 def fold_aligned(text: str) -> AlignedText:
     """The same text as `fold`, with offsets. For the few texts that are shown, not for indexing."""
     aligned = AlignedText(text, list(range(len(text))), list(range(1, len(text) + 1)))

@@ -49,6 +49,16 @@ class Interpolation:
                 f" expected one of {', '.join(NORMALISATIONS)}"
             )
 
+    def changed(self, weight: float | None, normalisation: Normalisation | None) -> "Interpolation":
+        """The same with another weight or normalisation, where one is given.
+
+        Raises:
+            ConfigError: as for the constructor.
+        """
+        return Interpolation(
+            self.weight if weight is None else weight, normalisation or self.normalisation
+        )
+
     def interpolate(self, fused: Scored, logits: NDArray[np.floating], id_rank: IdRank) -> Scored:
         """The candidates of `fused` in their final order.
 

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 from scisearch.index.errors import ConfigError
 from scisearch.index.runtimes import Runtime, check_runtime
+from scisearch.rerank.interpolation import Interpolation, Normalisation
 from scisearch.rerank.passages import LongDocuments
 from scisearch.retrieval.fusion import Fusion
 
@@ -39,6 +40,7 @@ class SearchConfig:
     fusion: Fusion = field(default_factory=Fusion)
     reranker: str | None = None  # hub id, folder or built-in name; None: the built-in, if any
     rerank_weight: float | None = None  # of the cross-encoder; None: the one kept with the model
+    rerank_normalisation: Normalisation | None = None  # of both sides; None: the model's
     min_probability: float | None = None  # of relevance; less likely hits are left out
     long_documents: LongDocuments = "cut"
     bm25_engine: BM25Engine = "bm25s"
@@ -56,8 +58,9 @@ class SearchConfig:
         """Check what does not need an index.
 
         Raises:
-            ConfigError: a depth, cutoff or budget below 1, a probability that is none, an unknown
-                mode, engine or runtime, or two options that exclude each other.
+            ConfigError: a depth, cutoff or budget below 1, a weight or probability outside 0 to 1,
+                an unknown mode, engine, normalisation or runtime, or two options that exclude each
+                other.
         """
         check_runtime(self.runtime)
         for name in ("depth", "rerank_depth", "auto_top", "cutoff"):
@@ -69,6 +72,7 @@ class SearchConfig:
             raise ConfigError(
                 f"BM25 engine {self.bm25_engine!r}; expected one of {', '.join(BM25_ENGINES)}"
             )
+        Interpolation().changed(self.rerank_weight, self.rerank_normalisation)
         least = self.min_probability
         if least is not None and not 0 <= least <= 1:  # also true for NaN
             raise ConfigError(f"minimum probability {least}; expected a number from 0 to 1")

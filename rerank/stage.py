@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scisearch.index.errors import ConfigError
 from scisearch.index.models import BUILT_IN, DEFAULT_CROSS_ENCODER, resolve_model
@@ -55,7 +56,7 @@ class RerankStage:
         self._rounds = Rounds(cross_encoder)
         self._max_length = cross_encoder.max_length
         self._bound = bound  # of the logits that are not computed; None: the model has none
-        self._interpolation = interpolation
+        self.interpolation = interpolation
         self._id_rank = id_rank
         self.sha256 = sha256  # of the cross-encoder's weights
         self.runtime_name = cross_encoder.runtime_name
@@ -94,6 +95,12 @@ class RerankStage:
             for whole, head, first in zip(fused, heads, found, strict=True)
         ]
 
+    def logits(
+        self, queries: Sequence[str], candidates: Sequence[Ordinals]
+    ) -> list[NDArray[np.float32]]:
+        """The raw logits of each query's candidates, (n_candidates,) in their order."""
+        return self._cross_encoder.score(queries, candidates).logits
+
     def truncation(
         self, queries: Sequence[str], candidates: Sequence[Ordinals]
     ) -> list[Truncation]:
@@ -102,7 +109,7 @@ class RerankStage:
 
     def notes(self, limits: Limits) -> tuple[str, ...]:
         """What is to be said of every query that is scored with these limits."""
-        normalisation = self._interpolation.normalisation
+        normalisation = self.interpolation.normalisation
         if not limits.auto:
             return ()
         if normalisation != "logit":
@@ -120,14 +127,14 @@ class RerankStage:
 
     def _rule(self, top: int) -> StoppingRule | None:
         """What says whether the top may still change; None where nothing can."""
-        if self._interpolation.normalisation != "logit":
+        if self.interpolation.normalisation != "logit":
             return None
-        return StoppingRule(self._interpolation, self._bound, top)
+        return StoppingRule(self.interpolation, self._bound, top)
 
     def _reranked(
         self, whole: Scored, head: Scored, first: FirstScores, limits: Limits
     ) -> Reranked:
-        final = self._interpolation.interpolate_first(head, first.logits, self._id_rank)
+        final = self.interpolation.interpolate_first(head, first.logits, self._id_rank)
         scored = head.cut(len(first.logits))
         stages = {
             "cross-encoder": rank(scored.ordinals, first.logits, self._id_rank),
@@ -186,21 +193,19 @@ def prepare_built_in(device: str | None = None) -> None:
 def open_rerank_stage(index: OpenIndex, config: SearchConfig) -> RerankStage:
     """Find and load the cross-encoder of a configuration for the documents of an index.
 
+    A weight or normalisation that the configuration leaves open is that kept with the model.
+
     Raises:
         ModelError: it cannot be found or loaded, or is none.
-        ConfigError: the weight is outside [0, 1].
     """
     from scisearch.rerank.cross_encoder import LocalCrossEncoder
 
-    weight = config.rerank_weight  # None: the one that is kept with the model
-    if weight is not None:
-        Interpolation(weight)  # a wrong one is told before any work
+    weight, normalisation = config.rerank_weight, config.rerank_normalisation
     name = config.reranker or DEFAULT_CROSS_ENCODER
     model = resolve_model(name, offline=config.offline, kind="cross-encoder")
     settings = read_model_settings(model.folder)
-    interpolation, calibration = settings.interpolation, settings.calibration
-    if weight is not None:
-        interpolation = replace(interpolation, weight=weight)
+    interpolation = settings.interpolation.changed(weight, normalisation)
+    calibration = settings.calibration
     cross_encoder = LocalCrossEncoder(
         model,
         texts=index.documents.full_texts,

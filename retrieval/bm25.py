@@ -1,12 +1,11 @@
-"""First stages over the lexical index: bm25s on its memory maps, and the classic rank_bm25.
+"""First stages over the lexical index: BM25 on its memory maps, and the classic rank_bm25.
 
 Both count a repeated query term as often as it is repeated, and return only documents that score
 above zero: those with a query term. Scores do not depend on the order of the query's words.
 """
 
-import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.index.bm25_formula import inverse_document_frequencies, posting_scores
+from scisearch.retrieval.columns import Columns, add_columns, prepare
 from scisearch.retrieval.ranking import IdRank, Mask, Scored, Scores, top
 
 if TYPE_CHECKING:
@@ -32,12 +32,7 @@ class TermScore(NamedTuple):
     df: int
 
 
-class _Columns(NamedTuple):
-    """Score columns in bm25s's layout."""
-
-    data: NDArray[np.float32]
-    indices: NDArray[np.int32]
-    indptr: NDArray[np.int64]
+_QUERIES_A_THREAD = 4  # fewer take less time than the threads' start
 
 
 def query_terms(lexical: "LexicalIndex", terms: Sequence[str]) -> dict[int, int]:
@@ -46,36 +41,19 @@ def query_terms(lexical: "LexicalIndex", terms: Sequence[str]) -> dict[int, int]
     return dict(sorted((term_id, n) for term_id, n in found if term_id is not None))
 
 
-def _bm25s(columns: _Columns, n_docs: int) -> Any:
-    """A bm25s scorer over these columns, which are not copied."""
-    logger = logging.getLogger("bm25s")
-    level = logger.level
-    import bm25s
+def _on_all_cores(
+    work: Callable[[dict[int, int]], Scored], items: Sequence[dict[int, int]]
+) -> list[Scored]:
+    """The work done on each item, in order, by a thread for each core where that may pay."""
+    if len(items) < 2 * _QUERIES_A_THREAD:
+        return [work(item) for item in items]
+    from concurrent.futures import ThreadPoolExecutor
 
-    logger.setLevel(level)  # its import turns on debug messages for the whole process
-    scorer = bm25s.BM25(backend="numpy")
-    scorer.scores = {**columns._asdict(), "num_docs": n_docs}
-    scorer.nonoccurrence_array = None
-    return scorer
+    from scisearch.index.onnx_session import core_count
 
-
-def _score(scorer: Any, counts: dict[int, int], n_docs: int) -> Scores:
-    """(n_docs,) float32: each term's column once for each time that the query has the term."""
-    scores = np.zeros(n_docs, np.float32)
-    for repeats in sorted(set(counts.values())):
-        ids = [term_id for term_id, n in counts.items() if n == repeats]
-        scores += np.float32(repeats) * scorer.get_scores_from_ids(ids)
-    return scores
-
-
-def _best(scores: Scores, id_rank: IdRank, depth: int) -> Scored:
-    """The best `depth` of the documents that score above zero.
-
-    The others are left out first: numpy's partition takes far longer over many equal values.
-    """
-    positive = np.flatnonzero(scores > 0)
-    best = top(scores[positive], depth=depth, id_rank=id_rank[positive])
-    return Scored(positive[best.ordinals], best.scores)
+    threads = min(core_count(), len(items) // _QUERIES_A_THREAD)
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, items))
 
 
 class BM25Retriever:
@@ -86,8 +64,8 @@ class BM25Retriever:
         self._lexical = lexical
         self._analyzer = analyzer
         self._id_rank = id_rank
-        columns = _Columns(lexical.data, lexical.indices, lexical.indptr)
-        self._scorer = _bm25s(columns, lexical.n_docs)
+        self._columns = Columns(lexical.data, lexical.indices, lexical.indptr)
+        prepare()
         self._restricted: tuple[bytes, Collection] | None = None
 
     def retrieve(
@@ -98,17 +76,26 @@ class BM25Retriever:
         allowed: Mask | None = None,
         watch: "Stopwatch | None" = None,
     ) -> list[Scored]:
-        """One list per query; with `allowed`, to the bit that of an index of those documents."""
+        """One list per query; with `allowed`, to the bit that of an index of those documents.
+
+        Several queries are shared among the cores.
+        """
         if allowed is not None and allowed.all():
             allowed = None
-        lists = []
-        for query in queries:
-            with watch.stage("analyse") if watch else nullcontext():
-                counts = query_terms(self._lexical, self._analyzer.terms(query))
-            with watch.stage("bm25") if watch else nullcontext():
-                scores = self._scores(counts, allowed)
-                lists.append(_best(scores, self._id_rank, depth))
-        return lists
+        with watch.stage("analyse") if watch else nullcontext():
+            counts = [query_terms(self._lexical, self._analyzer.terms(query)) for query in queries]
+        with watch.stage("bm25") if watch else nullcontext():
+            if allowed is not None:
+                self._collection(allowed)  # once, and not in each thread
+            return _on_all_cores(lambda one: self.best(one, depth=depth, allowed=allowed), counts)
+
+    def best(self, counts: dict[int, int], *, depth: int, allowed: Mask | None = None) -> Scored:
+        """The list of a query that is analysed already: term id -> count, as `query_terms` has it.
+
+        Only documents that score above zero.
+        """
+        scores = self._scores(counts, allowed)
+        return top(scores, depth=depth, id_rank=self._id_rank, above=0.0)
 
     def explain(self, query: str, ordinal: int) -> list[TermScore]:
         """What each term of the query gave the document, best first; their sum is its score."""
@@ -128,12 +115,11 @@ class BM25Retriever:
     def _scores(self, counts: dict[int, int], allowed: Mask | None) -> Scores:
         n_docs = self._lexical.n_docs
         if allowed is None:
-            return _score(self._scorer, counts, n_docs)
+            return add_columns(self._columns, counts, n_docs)
         columns = self._restricted_columns(list(counts), allowed)
-        renumbered = dict(enumerate(counts.values()))
-        return _score(_bm25s(columns, n_docs), renumbered, n_docs)
+        return add_columns(columns, dict(enumerate(counts.values())), n_docs)
 
-    def _restricted_columns(self, term_ids: list[int], allowed: Mask) -> _Columns:
+    def _restricted_columns(self, term_ids: list[int], allowed: Mask) -> Columns:
         """The columns these terms would have in an index of the allowed documents."""
         lexical = self._lexical
         of = self._collection(allowed)
@@ -148,7 +134,7 @@ class BM25Retriever:
                 tf, lengths = lexical.tf[column][kept], lexical.lengths[ordinals]
                 data.append(posting_scores(tf, lengths, idf, of, lexical.parameters))
         sizes = np.array([len(column) for column in indices], np.int64)
-        return _Columns(np.concatenate(data), np.concatenate(indices), np.cumsum(sizes))
+        return Columns(np.concatenate(data), np.concatenate(indices), np.cumsum(sizes))
 
     def _collection(self, allowed: Mask) -> "Collection":
         """The statistics of the allowed documents; the last ones are remembered."""
@@ -187,7 +173,7 @@ class RankBM25Retriever:
     ) -> list[Scored]:
         """One list per query; with `allowed`, of a BM25Okapi of only those documents."""
         mask = self._all if allowed is None else allowed
-        engine = self._engine(mask)
+        engine = self.engine(mask)
         lists = []
         for query in queries:
             with watch.stage("analyse") if watch else nullcontext():
@@ -199,10 +185,10 @@ class RankBM25Retriever:
                     # A document that is empty is 0 / 0 in its formula.
                     with np.errstate(invalid="ignore"):
                         scores[mask] = np.nan_to_num(engine.get_scores(ids))
-                lists.append(_best(scores, self._id_rank, depth))
+                lists.append(top(scores, depth=depth, id_rank=self._id_rank, above=0.0))
         return lists
 
-    def _engine(self, mask: Mask) -> Any:
+    def engine(self, mask: Mask) -> Any:
         """BM25Okapi of the documents in the mask; the last one is remembered."""
         key = mask.tobytes()
         if self._built[0] != key:

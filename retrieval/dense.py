@@ -7,6 +7,7 @@ from scisearch.index.errors import ModelError
 from scisearch.index.models import resolve_model
 from scisearch.index.opened import OpenIndex
 from scisearch.index.runtimes import Runtime, open_encoder
+from scisearch.index.static_encoder import STATIC_ENCODER
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.index.vectors import VectorIndex
 from scisearch.retrieval.ranking import IdRank, Mask, Scored, rank
@@ -72,7 +73,8 @@ def open_dense(
 
     Args:
         index: an index with vectors.
-        encoder: where the model is now; None: where it was when the index was built.
+        encoder: where the model is now; None: where it was when the index was built. A static
+            encoder is in the index.
         device: None is CUDA, MPS or CPU, the first there is.
         offline: never ask a hub.
         runtime: auto is ONNX Runtime on a CPU, where its drift is small, else PyTorch.
@@ -83,6 +85,8 @@ def open_dense(
     """
     vectors = index.vectors
     built_with = index.manifest.encoder or {}
+    if STATIC_ENCODER in (encoder, built_with["name"]):
+        return DenseRetriever(_static(index, encoder), vectors, index.documents.id_rank)
     name = encoder or str(built_with["name"])
     model = resolve_model(name, offline=offline, kind="bi-encoder")
     if model.sha256 != built_with["sha256"]:
@@ -94,3 +98,14 @@ def open_dense(
     return DenseRetriever(
         open_encoder(model, device=device, runtime=runtime), vectors, index.documents.id_rank
     )
+
+
+def _static(index: OpenIndex, wanted: str | None) -> Encoder:
+    """The static encoder that the index holds, if that is what is wanted."""
+    name = str((index.manifest.encoder or {})["name"])
+    if name != STATIC_ENCODER or wanted not in (None, STATIC_ENCODER):
+        raise ModelError(
+            f"{index.path}: was built with --encoder {name}, found --encoder {wanted}; leave it"
+            " out, or build the index again with it"
+        )
+    return index.static_encoder

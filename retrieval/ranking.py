@@ -21,6 +21,8 @@ Scores = NDArray[np.float32]
 Mask = NDArray[np.bool_]  # (n_docs,), true where a document may be returned
 IdRank = NDArray[np.int32]  # (n_docs,), position of each document's doc_id in rising order
 
+_HANDS = 8  # for each document wanted; see `_floor`
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -114,6 +116,9 @@ def rank(ordinals: NDArray[np.integer], scores: NDArray[np.floating], id_rank: I
 def top(scores: Scores, *, depth: int, id_rank: IdRank, above: float | None = None) -> Scored:
     """The best `depth` of a score for every document, ties at the cut resolved by rising doc_id.
 
+    Two passes over the scores, however many of them are equal: numpy's partition, which takes far
+    longer over equal values, sees only a few.
+
     Args:
         scores: (n_docs,) float32, one score for each ordinal.
         depth: how many to keep.
@@ -123,12 +128,41 @@ def top(scores: Scores, *, depth: int, id_rank: IdRank, above: float | None = No
     count = min(depth, len(scores))
     if count <= 0:
         return Scored(np.empty(0, np.int64), np.empty(0, np.float32))
-    worst = np.partition(scores, len(scores) - count)[len(scores) - count]
-    if above is not None and worst <= above:
+    floor = _floor(scores, count)
+    if above is not None and floor <= above:
         chosen = np.flatnonzero(scores > above)
     else:
-        chosen = np.flatnonzero(scores >= worst)
+        chosen = np.flatnonzero(scores >= floor)
+    if len(chosen) > 4 * count:
+        chosen = _with_few_ties(chosen, scores[chosen], count, id_rank)
     return rank(chosen, scores[chosen], id_rank).cut(depth)
+
+
+def _floor(scores: Scores, count: int) -> float:
+    """A number that at least `count` of the scores reach, and few more do.
+
+    The scores are dealt into more than `count` hands; the best of each of the `count` best hands
+    reaches the worst of these bests.
+    """
+    rows = len(scores) // (_HANDS * count)
+    if rows < 2:
+        bests = scores
+    else:
+        dealt = scores[: len(scores) // rows * rows].reshape(rows, -1)
+        bests = dealt.max(axis=0)
+    return float(np.partition(bests, len(bests) - count)[len(bests) - count])
+
+
+def _with_few_ties(
+    chosen: NDArray[np.intp], scores: Scores, count: int, id_rank: IdRank
+) -> NDArray[np.intp]:
+    """Of these ordinals, those of the best `count` scores; of a tie at the cut, the first ids."""
+    worst = np.sort(scores)[len(scores) - count]
+    better, tied = chosen[scores > worst], chosen[scores == worst]
+    needed = count - len(better)
+    if needed < len(tied):
+        tied = tied[np.argpartition(id_rank[tied], needed - 1)[:needed]]
+    return np.concatenate([better, tied])
 
 
 def strictly_decreasing(scores: Scores) -> Scores:

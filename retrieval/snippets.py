@@ -31,7 +31,7 @@ def snippet(
     It has at most `width` characters, besides an ellipsis at each end where text was left out,
     and is cut between words where there are any. Line breaks become spaces. Linear in the text.
     """
-    matches = sorted(s for s in analyzer.spans(text) if not query_terms.isdisjoint(s.terms))
+    matches = sorted(analyzer.spans(text, query_terms))
     width = max(width, 1)
     window = _at_words(text, _widened(_densest(matches, query_terms, width), text, width))
     before = _CUT if text[: window.start].strip() else ""

@@ -1,11 +1,14 @@
 """Tiny tokenizers and models, made here in a moment, so that no test needs one from elsewhere."""
 
 import json
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -88,6 +91,91 @@ def _save(tokenizer: Tokenizer, folder: Path, kind: str, names: dict[str, str]) 
     settings = {"tokenizer_class": kind, "model_max_length": 64, **names}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """corpora/ and collections/ with some forty made-up papers, to learn from and to be judged."""
+    folder = tmp_path_factory.mktemp("science")
+    write_corpora(folder / "corpora")
+    write_collections(folder / "collections")
+    return folder
+
+
+def made_up_papers(n: int = 40) -> list[dict[str, str]]:
+    """Papers of six sentences each, of words of the sentences above."""
+    draw = random.Random(11)
+    words = sorted({word for text in SENTENCES for word in text.lower().split() if word.isalpha()})
+
+    def sentence() -> str:
+        return " ".join(draw.choices(words, k=9)).capitalize() + "."
+
+    return [
+        {
+            "doc_id": f"p{i}",
+            "title": " ".join(draw.sample(words, 4)),
+            "text": " ".join(sentence() for _ in range(6)),
+        }
+        for i in range(n)
+    ]
+
+
+def write_corpora(folder: Path) -> None:
+    """The relation files of a corpora folder."""
+    folder.mkdir()
+    papers = made_up_papers()
+
+    def relation(name: str, rows: list[tuple[str | None, str, str | None]]) -> None:
+        keys = ("query_text", "target_doc_id", "query_doc_id")
+        table = pa.Table.from_pylist([dict(zip(keys, row, strict=True)) for row in rows])
+        pq.write_table(table, folder / f"{name}.parquet")
+
+    pq.write_table(pa.Table.from_pylist(papers), folder / "papers.parquet")
+    titles = [f"{one['title']} and more" for one in papers]
+    pairs = [(i, i + k) for i in range(8) for k in (10, 20)]
+    cited: list[tuple[str | None, str, str | None]] = [(None, "p1", "p2")]  # no title is known
+    relation("citations", cited + [(titles[i], f"p{j}", f"p{i}") for i, j in pairs])
+    context = "As was shown for the folding of proteins by {}"
+    relation("citation_contexts", [(context.format(titles[i]), f"p{i}", None) for i in range(4)])
+    relation("tldr", [(f"We fold {titles[i]}", f"p{i}", None) for i in range(4)])
+    relation("reading_lists", [("Folding: proteins", f"p{i}", None) for i in range(7)])
+    keywords = [(word, f"p{i}", None) for i in range(6) for word in titles[i].split()[:3]]
+    relation("keywords", [*keywords, ("lonely", "p9", None), ("gone", "elsewhere", None)])
+    beside = [{"a_doc_id": f"p{i}", "b_doc_id": f"p{i + 5}", "n": 3} for i in range(4)]
+    pq.write_table(pa.Table.from_pylist(beside), folder / "cocitations.parquet")
+    rows = [
+        {
+            "query": f"What are {titles[i]}",
+            "positive": papers[i]["text"][:150],
+            "negative": [papers[i + 1]["text"][:150]],
+            "source": "medquad",
+            "kind": "question",
+            "licence_class": licence,
+        }
+        for licence, some in (("open", range(12)), ("research", range(20, 25)))
+        for i in some
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "questions.parquet")
+
+
+def write_collections(folder: Path) -> None:
+    """SciFact with both splits, and a collection that has the abstract of paper p3."""
+    papers = made_up_papers(60)
+    own = papers[40:]
+    for name in ("scifact", "near"):
+        (folder / name).mkdir(parents=True)
+    claims = [(f"c{i}", f"Claims of {one['title']}") for i, one in enumerate(own)]
+    queries = "".join(f"{i}\t{text}\n" for i, text in claims)
+    (folder / "scifact" / "topics.tsv").write_text(queries)
+    (folder / "near" / "topics.tsv").write_text("n1\tsomething else entirely\n")
+    for split, part in (("train", range(12)), ("test", range(12, 20))):
+        lines = "".join(f"c{i} 0 p{i + 40} 1\n" for i in part)
+        (folder / "scifact" / f"qrels.{split}.tsv").write_text(lines)
+    (folder / "near" / "qrels.tsv").write_text("n1 0 x3 1\n")
+    copies = {"scifact": own, "near": [{**papers[3], "doc_id": "x3"}]}
+    for name, documents in copies.items():
+        lines = "".join(json.dumps(one) + "\n" for one in documents)
+        (folder / name / "corpus.jsonl").write_text(lines)
 
 
 @pytest.fixture(scope="session")

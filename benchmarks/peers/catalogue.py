@@ -11,7 +11,11 @@ _HERE = "scisearch.benchmarks.peers"
 
 @dataclass(frozen=True, slots=True)
 class PeerSpec:
-    """A peer: the module that has its `open_peer`, and what it is made of."""
+    """A peer: the module that has its `open_peer`, and what it is made of.
+
+    The module is named otherwise than the library it uses: by a type checker that does not find the
+    library, it would be taken for it.
+    """
 
     name: str
     module: str
@@ -35,41 +39,43 @@ _LANCE = ("lancedb", "sentence-transformers", "torch")
 
 PEERS = (
     PeerSpec(
-        "rank-bm25", f"{_HERE}.rank_bm25", "bm25", ("rank-bm25",), "BM25Okapi, lower-case words"
+        "rank-bm25", f"{_HERE}.use_rank_bm25", "bm25", ("rank-bm25",), "BM25Okapi, lower-case words"
     ),
     PeerSpec(
         "bm25s",
-        f"{_HERE}.bm25s",
+        f"{_HERE}.use_bm25s",
         "bm25",
         ("bm25s", "PyStemmer"),
         "its tokeniser, stop words, Snowball stems",
     ),
     PeerSpec(
         "tantivy",
-        f"{_HERE}.tantivy",
+        f"{_HERE}.use_tantivy",
         "bm25",
         ("tantivy",),
         "title and body, en_stem, lenient query parser",
     ),
     PeerSpec(
         "sentence-transformers",
-        f"{_HERE}.sentence_transformers",
+        f"{_HERE}.use_sentence_transformers",
         "dense",
         _SBERT,
         "encode, semantic_search",
     ),
-    PeerSpec("txtai", f"{_HERE}.txtai", "hybrid", ("txtai", "torch"), "Embeddings(hybrid=True)"),
-    PeerSpec("lancedb", f"{_HERE}.lancedb", "hybrid", _LANCE, "hybrid query, RRFReranker"),
+    PeerSpec(
+        "txtai", f"{_HERE}.use_txtai", "hybrid", ("txtai", "torch"), "Embeddings(hybrid=True)"
+    ),
+    PeerSpec("lancedb", f"{_HERE}.use_lancedb", "hybrid", _LANCE, "hybrid query, RRFReranker"),
     PeerSpec(
         "sentence-transformers-rerank",
-        f"{_HERE}.sentence_transformers",
+        f"{_HERE}.use_sentence_transformers",
         "rerank",
         _SBERT,
         "encode, semantic_search, CrossEncoder.rank",
     ),
     PeerSpec(
         "lancedb-rerank",
-        f"{_HERE}.lancedb",
+        f"{_HERE}.use_lancedb",
         "rerank",
         _LANCE,
         "hybrid query, CrossEncoderReranker",

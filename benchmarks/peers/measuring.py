@@ -28,6 +28,7 @@ from scisearch.index.models import (
 )
 from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import Progress, stage_of
+from scisearch.index.static_encoder import STATIC_ENCODER
 from scisearch.retrieval.ranking import Query, Run
 from scisearch.retrieval.trec import format_run, read_run
 
@@ -161,9 +162,18 @@ class PeerMeasurement:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _models_of(self, peer: PeerSpec) -> dict[str, ResolvedModel]:
-        """The models that our own systems use, where the peer needs one."""
+        """The models that our own systems use, where the peer needs one.
+
+        Raises:
+            ModelError: one cannot be found, or is the index's own, which no peer reads.
+        """
         search, encoder = self._request.search, self._index.manifest.encoder
         name = search.encoder or (str(encoder["name"]) if encoder else DEFAULT_BI_ENCODER)
+        if peer.encodes and name == STATIC_ENCODER:
+            raise ModelError(
+                f"{self._index.path}: has the encoder {name}, which only scisearch reads, expected"
+                " a bi-encoder for the peer; leave out --encoder, or name another --index"
+            )
         models: dict[str, ResolvedModel] = {}
         if peer.encodes:
             models["encoder"] = resolve_model(name, offline=search.offline, kind="bi-encoder")

@@ -94,7 +94,7 @@ def keep_layers(model: "PreTrainedModel", layers: tuple[int, ...]) -> None:
     """
     from torch import nn
 
-    parent, name, found = _layer_list(model)
+    parent, name, found = layer_list(model)
     if max(layers) >= len(found):
         raise ConfigError(
             f"layers {', '.join(map(str, layers))}: the base has {len(found)};"
@@ -104,7 +104,29 @@ def keep_layers(model: "PreTrainedModel", layers: tuple[int, ...]) -> None:
     model.config.num_hidden_layers = len(layers)
 
 
-def _layer_list(model: "PreTrainedModel") -> tuple["nn.Module", str, "nn.ModuleList"]:
+def freeze_layers(model: "PreTrainedModel", count: int) -> None:
+    """Leave the embeddings and the `count` lowest layers as they are in training.
+
+    Raises:
+        ModelError: its layers are not found.
+        ConfigError: it has no layer above them.
+    """
+    from torch import nn
+
+    _, _, layers = layer_list(model)
+    if count >= len(layers):
+        raise ConfigError(
+            f"freeze {count}: the model has {len(layers)} layers; expected 0 to {len(layers) - 1}"
+        )
+    body = model.base_model
+    embeddings = getattr(body, "embeddings", None)
+    if not isinstance(embeddings, nn.Module):
+        embeddings = model.get_input_embeddings()
+    for part in (embeddings, *layers[:count]):
+        part.requires_grad_(False)
+
+
+def layer_list(model: "PreTrainedModel") -> tuple["nn.Module", str, "nn.ModuleList"]:
     """The module that holds the layers, its attribute, and they."""
     from torch import nn
 

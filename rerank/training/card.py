@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from scisearch.index.durable import replace_file
 from scisearch.rerank.training.lists import ListCounts
-from scisearch.rerank.training.losses import positive_weight
+from scisearch.rerank.training.losses import (
+    DISTILLED_SHARE,
+    DISTILLED_WEIGHT,
+    KAPPA,
+    OFFSET_SHARE,
+    positive_weight,
+)
 from scisearch.rerank.training.recipe import Recipe
 from scisearch.rerank.training.report import NOT_BETTER, TrainingReport, epoch_markdown
 
@@ -13,6 +19,10 @@ _LOSSES = {
     "bce": "BinaryCrossEntropyLoss on raw logits, pos_weight {weight:g}",
     "listwise": "ListNetLoss (softmax over a list, an even share for each positive)",
     "lambda": "LambdaLoss (NDCG-Loss2++)",
+    "residual": "cross-entropy of the softmax over a list whose logits are logit + {kappa:g} x"
+    " sharpness x fused score + correction for sampled negatives, the fused score left out on"
+    " {alone:.0%} of the lists; over the first {share:.0%} of the steps also the divergence from"
+    " the first stage's own softmax, its weight falling from {start:g} to 0",
     "margin-mse": "MarginMSELoss against the margins of the teacher {teacher}",
 }
 
@@ -106,13 +116,19 @@ def _counts(name: str, of: ListCounts) -> str:
 def _recipe(report: TrainingReport) -> str:
     recipe = report.recipe
     loss = _LOSSES[recipe.loss].format(
-        weight=positive_weight(recipe, report.train), teacher=recipe.teacher
+        weight=positive_weight(recipe, report.train),
+        teacher=recipe.teacher,
+        kappa=KAPPA,
+        alone=1 - OFFSET_SHARE,
+        share=DISTILLED_SHARE,
+        start=DISTILLED_WEIGHT,
     )
     unit = "pairs" if recipe.loss == "bce" else f"queries of at most {recipe.list_size} texts"
     changes = [
         "a new, untrained output" if recipe.new_head else "",
         f"only its layers {', '.join(map(str, recipe.layers))}" if recipe.layers else "",
         "a vocabulary cut to the tokens of the lists" if recipe.trim_vocabulary else "",
+        f"embeddings and lowest {recipe.freeze} layers frozen" if recipe.freeze is not None else "",
     ]
     base = ", ".join([f"`{report.base}`", *filter(None, changes)])
     stop = (
@@ -128,8 +144,7 @@ def _recipe(report: TrainingReport) -> str:
         f"* batches of {recipe.batch_size} {unit}, of like length",
         f"* at most {recipe.epochs} epochs{stop}; the best by {recipe.metric} is kept",
         f"* {recipe.max_length} tokens a pair; seed {recipe.seed}",
-        f"* trained on {report.device} in {_duration(report.seconds)}"
-        + (", mixed precision" if report.device.startswith("cuda") else ", float32"),
+        f"* trained on {report.device} in {_duration(report.seconds)}, {report.precision}",
     ]
     return "\n".join(lines)
 
@@ -144,6 +159,11 @@ def _limits(recipe: Recipe) -> str:
         if recipe.loss == "bce"
         else "* Its logits are no probabilities: only their order was trained."
     )
+    if recipe.loss == "residual":
+        weighed += (
+            " They learned beside the first stage's scores and say what those get wrong: use the"
+            " model interpolated, not alone. The measures above are of the logits alone."
+        )
     return "\n".join(
         [
             "* Domain: it knows the kinds of queries and texts of its lists; on others it may rank"

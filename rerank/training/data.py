@@ -38,11 +38,14 @@ class TrainingData:
             yield from one.texts
 
     def digest(self) -> str:
-        """Hex digits that differ where a text, a label or an order does."""
+        """Hex digits that differ where a text, a label, a score or an order does."""
         digest = blake2b(digest_size=16)
         for side in (self.train, self.validation):
             for one in side:
-                for text in (one.query, "+", *one.positives, "-", *one.negatives):
+                texts = (one.query, "+", *one.positives, "-", *one.negatives)
+                # the numbers only where there are some: a training without is the same as ever
+                told = () if one.first_stage is None else (repr(one.first_stage), str(one.kind))
+                for text in (*texts, *told):
                     coded = text.encode(errors="surrogatepass")
                     digest.update(len(coded).to_bytes(8, "little") + coded)
             digest.update(b"end")

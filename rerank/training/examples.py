@@ -1,12 +1,16 @@
 """Lists as the rows that a loss learns from: a pair, a list, or a positive with its negatives."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scisearch.index.errors import TrainingError
 from scisearch.rerank.training.lists import RerankingList, flatten
 from scisearch.rerank.training.recipe import Recipe
+from scisearch.rerank.training.sharpness import ScoredRow, Sharpness, fit_by_kind
+from scisearch.retrieval.textfile import shown
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -18,21 +22,35 @@ Rows = dict[str, list[Any]]  # column -> values
 TeacherScores = Mapping[tuple[str, str], float]  # (query, text) -> logit
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What others say of the texts of the lists, where the loss learns from it."""
+
+    teacher: TeacherScores | None = None
+    sharpness: Sharpness | None = None  # of the first stage
+
+
 def examples(
-    lists: Sequence[RerankingList], recipe: Recipe, teacher: TeacherScores | None = None
+    lists: Sequence[RerankingList], recipe: Recipe, known: Known | None = None
 ) -> "Dataset":
     """The rows of the recipe's loss, columns in the order that its loss reads them.
 
     bce: query, text, label; listwise and lambda: query, texts, labels; margin-mse: query, positive,
-    negative_1.., label (the teacher's scores). Which negatives a list larger than `list_size`
-    gives follows from the recipe's seed.
+    negative_1.., label (the teacher's scores); residual: as `residual_rows`. Which negatives a list
+    larger than `list_size` gives follows from the recipe's seed.
+
+    Raises:
+        TrainingError: the loss is residual and a list has no scores of the first stage.
     """
     from datasets import Dataset
 
+    known = known or Known()
     if recipe.loss == "bce":
         rows = pair_rows(lists)
     elif recipe.loss == "margin-mse":
-        rows = margin_rows(lists, recipe, teacher or {})
+        rows = margin_rows(lists, recipe, known.teacher or {})
+    elif recipe.loss == "residual":
+        rows = residual_rows(lists, recipe, known.sharpness or Sharpness(0.0, {}))
     else:
         rows = list_rows(lists, recipe)
     return Dataset.from_dict(rows)
@@ -78,6 +96,72 @@ def margin_rows(lists: Sequence[RerankingList], recipe: Recipe, teacher: Teacher
                 rows[column].append(negative)
             rows["label"].append([teacher[one.query, text] for text in (positive, *negatives)])
     return rows
+
+
+def residual_rows(lists: Sequence[RerankingList], recipe: Recipe, sharpness: Sharpness) -> Rows:
+    """A positive with negatives of its list, and what the first stage said of them.
+
+    A row for at most half of `list_size` positives of a list, those that the first stage found
+    where there are such; the others are in no row. `labels` of a row of n texts has 2 n + 1
+    numbers: the offsets (sharpness of the query's kind times score), the corrections (-ln of the
+    inclusion rate), and 1, or 0 where a score is missing and the offsets mean nothing.
+
+    Raises:
+        TrainingError: a list has no scores.
+    """
+    rows: Rows = {"query": [], "texts": [], "labels": []}
+    for query, texts, row in _residual(lists, recipe):
+        told = not np.isnan(row.scores).any()
+        offsets = sharpness.of(row.kind) * np.nan_to_num(row.scores)
+        rows["query"].append(query)
+        rows["texts"].append(texts)
+        rows["labels"].append([*offsets.tolist(), *row.corrections.tolist(), float(told)])
+    return rows
+
+
+def first_stage_sharpness(lists: Sequence[RerankingList], recipe: Recipe) -> Sharpness:
+    """How sure the first stage is of its scores, fitted on the rows that are learned from.
+
+    Raises:
+        TrainingError: a list has no scores, or no row has all of them.
+    """
+    rows = [row for _, _, row in _residual(lists, recipe) if not np.isnan(row.scores).any()]
+    if not rows:
+        raise TrainingError(
+            f"none of {len(lists)} training lists has a score for a positive and its negatives:"
+            " the first stage found no positive; loss residual has nothing to correct, use"
+            " --loss listwise"
+        )
+    return fit_by_kind(rows)
+
+
+def _residual(
+    lists: Sequence[RerankingList], recipe: Recipe
+) -> Iterator[tuple[str, list[str], ScoredRow]]:
+    """Query, texts (positive first) and scores of each row; NaN where there is none."""
+    generator = np.random.default_rng(recipe.seed)
+    for one in lists:
+        stage = one.first_stage
+        if stage is None:
+            raise TrainingError(
+                f"the list of {shown(one.query)} has no first-stage scores, which loss residual"
+                " learns to correct; give lists with positive_scores and negative_scores, or mine"
+                " them with --from-index"
+            )
+        found = [i for i, score in enumerate(stage.positives) if score is not None]
+        some = found or list(range(len(one.positives)))
+        n_positives = min(len(some), max(1, recipe.list_size // 2))
+        n_negatives = min(len(one.negatives), recipe.list_size - 1)
+        share = n_negatives / len(one.negatives)
+        for positive in np.sort(generator.choice(some, n_positives, replace=False)):
+            drawn = np.sort(generator.choice(len(one.negatives), n_negatives, replace=False))
+            scores = [stage.positives[positive], *(stage.negatives[i] for i in drawn)]
+            rates = [1.0, *(stage.rates[i] * share for i in drawn)]
+            yield (
+                one.query,
+                [one.positives[positive], *(one.negatives[i] for i in drawn)],
+                ScoredRow(np.array(scores, np.float64), -np.log(rates), one.kind),
+            )
 
 
 def _draw(seed: int) -> Callable[[tuple[str, ...], int], list[str]]:

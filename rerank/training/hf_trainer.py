@@ -25,6 +25,7 @@ from scisearch.index.errors import TrainingError
 from scisearch.index.progress import Progress
 from scisearch.rerank.training.lists import RerankingList, flatten
 from scisearch.rerank.training.ranking_measures import measure_lists
+from scisearch.rerank.training.residual_loss import ResidualLoss
 
 _STATE_FILE = "trainer_state.json"
 _WINDOW_BATCHES = 50  # batches are of like length within so many; across them the order is random
@@ -175,6 +176,8 @@ class ScienceTrainer(CrossEncoderTrainer):
         Raises:
             TrainingError: it is NaN or infinite.
         """
+        if isinstance(self.loss, ResidualLoss):
+            self.loss.at(self.state.global_step, self.state.max_steps)
         result = super().compute_loss(model, inputs, *args, **options)
         loss = result[0] if isinstance(result, tuple) else result
         value = float(loss.detach())

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
@@ -168,14 +168,12 @@ def remove_leaks(lists: Iterable[RerankingList], report: LeakReport) -> Removal:
     left: list[RerankingList] = []
     lists_removed = documents_removed = 0
     for one in lists:
-        positives = tuple(text for text in one.positives if not report.holds(text))
-        negatives = tuple(text for text in one.negatives if not report.holds(text))
-        if report.holds(one.query) or not positives or not negatives:
+        kept = one.without(report.holds)
+        if report.holds(one.query) or not kept.positives or not kept.negatives:
             lists_removed += 1
             continue
-        gone = len(one) - len(positives) - len(negatives)
-        documents_removed += gone
-        left.append(replace(one, positives=positives, negatives=negatives) if gone else one)
+        documents_removed += len(one) - len(kept)
+        left.append(kept)
     return Removal(tuple(left), lists_removed, documents_removed)
 
 

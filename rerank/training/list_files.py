@@ -1,18 +1,23 @@
 """Reranking lists from files: JSONL (also gzipped) and Parquet; every fault names file and line.
 
 Two shapes: a list a row, `{"query", "positive": [...], "negative": [...]}`, as SciDocs and MTEB
-have it; or a pair a row, `{"query", "text", "label"}` with label 0 or 1. A column `licence` is
-kept.
+have it; or a pair a row, `{"query", "text", "label"}` with label 0 or 1. Columns `licence` and
+`kind` (of query) are kept.
+
+A list may carry what the first stage said, for `--loss residual`: `positive_scores` and
+`negative_scores`, as long as `positive` and `negative`, fused scores moved to [0, 1] over the
+query's candidates, null for a text that was none; and, where the negatives were drawn from more of
+their kind, `negative_rates`: for each the share of those that was drawn, above 0 and at most 1.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scisearch.index.errors import TrainingError
-from scisearch.rerank.training.lists import RerankingList, normal
+from scisearch.rerank.training.lists import FirstStage, RerankingList, normal
 from scisearch.retrieval.textfile import numbered_lines, read_bytes, shown
 
 _SHAPES = (
@@ -28,6 +33,7 @@ class _Grouped:
 
     where: str
     licence: str | None
+    kind: str | None
     texts: dict[int, list[str]] = field(default_factory=lambda: {1: [], 0: []})
 
 
@@ -97,16 +103,75 @@ def _lists(path: Path) -> Iterator[tuple[str, RerankingList]]:
             )
     for query, group in grouped.items():
         texts = group.texts
-        yield group.where, RerankingList(query, tuple(texts[1]), tuple(texts[0]), group.licence)
+        yield (
+            group.where,
+            RerankingList(query, tuple(texts[1]), tuple(texts[0]), group.licence, group.kind),
+        )
 
 
 def _list_of(where: str, row: Mapping[str, Any]) -> RerankingList:
+    positives, negatives = _texts(where, row, "positive"), _texts(where, row, "negative")
     return RerankingList(
         _text(where, row, "query"),
-        _texts(where, row, "positive"),
-        _texts(where, row, "negative"),
+        tuple(dict.fromkeys(positives)),
+        tuple(dict.fromkeys(negatives)),
         _licence(where, row),
+        _kind_of_query(where, row),
+        _first_stage(where, row, positives, negatives),
     )
+
+
+def _first_stage(
+    where: str, row: Mapping[str, Any], positives: Sequence[str], negatives: Sequence[str]
+) -> FirstStage | None:
+    """The scores and rates of a row, or None where it has no scores."""
+    names = ("positive_scores", "negative_scores")
+    given = [name for name in (*names, "negative_rates") if row.get(name) is not None]
+    if not given:
+        return None
+    if not set(names) <= set(given):
+        raise TrainingError(
+            f"{where}: found {' and '.join(given)} alone, expected {' and '.join(names)}"
+        )
+    rates: list[float | None] = [1.0] * len(negatives)
+    if "negative_rates" in given:
+        rates = _numbers(where, row, "negative_rates", len(negatives))
+    return FirstStage(
+        _of_distinct(positives, _numbers(where, row, names[0], len(positives))),
+        _of_distinct(negatives, _numbers(where, row, names[1], len(negatives))),
+        tuple(1.0 if rate is None else rate for rate in _of_distinct(negatives, rates)),
+    )
+
+
+def _of_distinct(texts: Sequence[str], numbers: Sequence[float | None]) -> tuple[float | None, ...]:
+    """The numbers of the texts that stay when repeated ones go."""
+    by_text: dict[str, float | None] = {}
+    for text, number in zip(texts, numbers, strict=True):
+        by_text.setdefault(text, number)
+    return tuple(by_text.values())
+
+
+def _numbers(where: str, row: Mapping[str, Any], key: str, length: int) -> list[float | None]:
+    """One number, or null, for each text: a score from 0 to 1 or a rate above 0."""
+    values = row[key]
+    if not isinstance(values, list) or len(values) != length:
+        found = f"{len(values)} numbers" if isinstance(values, list) else _kind(values)
+        raise TrainingError(f"{where}: {key} has {found}, expected one for each of {length} texts")
+    is_rate = key == "negative_rates"
+    for place, value in enumerate(values, start=1):
+        if value is None and not is_rate:
+            continue
+        if not _is_share(value) or (is_rate and value == 0):
+            expected = "a share above 0 and at most 1" if is_rate else "a score from 0 to 1 or null"
+            raise TrainingError(
+                f"{where}: {key} number {place} is {shown(str(value))}, expected {expected}"
+            )
+    return values
+
+
+def _is_share(value: object) -> bool:
+    """Whether it is a number from 0 to 1; to Python a truth value is one, too."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _group(grouped: dict[str, _Grouped], where: str, row: Mapping[str, Any]) -> None:
@@ -114,7 +179,10 @@ def _group(grouped: dict[str, _Grouped], where: str, row: Mapping[str, Any]) -> 
     # True == 1 in Python, but a truth value is an honest label too
     if not isinstance(label, (int, float)) or label not in (0, 1):
         raise TrainingError(f"{where}: found the label {shown(str(label))}, expected 0 or 1")
-    group = grouped.setdefault(query, _Grouped(where, _licence(where, row)))
+    group = grouped.get(query)
+    if group is None:
+        group = _Grouped(where, _licence(where, row), _kind_of_query(where, row))
+        grouped[query] = group
     group.texts[int(label)].append(text)
 
 
@@ -127,7 +195,7 @@ def _text(where: str, row: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _texts(where: str, row: Mapping[str, Any], key: str) -> tuple[str, ...]:
+def _texts(where: str, row: Mapping[str, Any], key: str) -> list[str]:
     values = row.get(key)
     if values is None:
         values = []
@@ -137,7 +205,7 @@ def _texts(where: str, row: Mapping[str, Any], key: str) -> tuple[str, ...]:
         if not isinstance(value, str) or not value.strip():
             found = "empty" if isinstance(value, str) else _kind(value)
             raise TrainingError(f"{where}: {key} number {place} is {found}, expected a text")
-    return tuple(dict.fromkeys(values))
+    return values
 
 
 def _licence(where: str, row: Mapping[str, Any]) -> str | None:
@@ -145,6 +213,10 @@ def _licence(where: str, row: Mapping[str, Any]) -> str | None:
         if row.get(key) is not None:
             return _text(where, row, key)
     return None
+
+
+def _kind_of_query(where: str, row: Mapping[str, Any]) -> str | None:
+    return _text(where, row, "kind") if row.get("kind") is not None else None
 
 
 def _kind(value: object) -> str:

@@ -3,13 +3,28 @@
 Knows nothing of files (`list_files.py`), models or indexes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
 
 from scisearch.index.errors import ConfigError, TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStage:
+    """What the first stage said of the texts of a list, in their order.
+
+    Scores are fused ones, moved to [0, 1] over the candidates of the query (`min_max`); None where
+    a text was no candidate. A rate, above 0 and at most 1, is the share of the candidates like this
+    negative that the list was given: 1 where all of them are in it.
+    """
+
+    positives: tuple[float | None, ...]
+    negatives: tuple[float | None, ...]
+    rates: tuple[float, ...]  # of the negatives
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +35,8 @@ class RerankingList:
     positives: tuple[str, ...]
     negatives: tuple[str, ...]
     licence: str | None = None
+    kind: str | None = None  # of query: claim, question, keywords, or as the user names them
+    first_stage: FirstStage | None = None
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -29,6 +46,23 @@ class RerankingList:
     def __len__(self) -> int:
         """How many texts it has."""
         return len(self.positives) + len(self.negatives)
+
+    def without(self, gone: Callable[[str], bool]) -> "RerankingList":
+        """The list without some texts, and without what the first stage said of them."""
+        yes, no = ([not gone(text) for text in side] for side in (self.positives, self.negatives))
+        stage = self.first_stage
+        if stage is not None:
+            stage = FirstStage(
+                tuple(compress(stage.positives, yes)),
+                tuple(compress(stage.negatives, no)),
+                tuple(compress(stage.rates, no)),
+            )
+        return replace(
+            self,
+            positives=tuple(compress(self.positives, yes)),
+            negatives=tuple(compress(self.negatives, no)),
+            first_stage=stage,
+        )
 
 
 class Pair(NamedTuple):
@@ -136,11 +170,10 @@ def without_texts(train: Sequence[RerankingList], validation: list[RerankingList
     kept: list[RerankingList] = []
     n_texts = 0
     for one in train:
-        positives = tuple(text for text in one.positives if normal(text) not in seen)
-        negatives = tuple(text for text in one.negatives if normal(text) not in seen)
-        n_texts += len(one) - len(positives) - len(negatives)
-        if positives and negatives:
-            kept.append(RerankingList(one.query, positives, negatives, one.licence))
+        left = one.without(lambda text: normal(text) in seen)
+        n_texts += len(one) - len(left)
+        if left.positives and left.negatives:
+            kept.append(left)
     if not kept:
         raise TrainingError(
             f"none of {len(train)} training lists is left without the texts of the validation"

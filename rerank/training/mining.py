@@ -3,21 +3,26 @@
 Four guards against false negatives: known positives are out, near-duplicates of them are out, the
 very first ranks can be left out, and what scores too close to a positive is out (the margin of
 NV-Retriever, https://arxiv.org/abs/2407.15831, on fused scores).
+
+Each list carries what the first stage said: the fused scores of its texts, moved to [0, 1] over the
+ranks that are mined, and the share of the candidates that was drawn.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 
 from scisearch.index.errors import ConfigError, TrainingError
 from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import NoProgress, Progress, stage_of
-from scisearch.rerank.training.lists import RerankingList
+from scisearch.rerank.training.lists import FirstStage, RerankingList
 from scisearch.rerank.training.relations import RelatedQuery, Relations
 from scisearch.rerank.training.shingles import normalised
 from scisearch.retrieval.bm25 import BM25Retriever
+from scisearch.retrieval.convex import min_max
 from scisearch.retrieval.fusion import Fusion
 from scisearch.retrieval.ranking import Retriever, Scored
 
@@ -167,28 +172,46 @@ def _list_of(
     positives = index.documents.full_texts(query.positives)
     asking = [] if query.asking is None else index.documents.full_texts([query.asking])
     known = [*positives, *asking]
-    negatives = _distinct(index, generator.permutation(candidates), known, options.negatives)
-    if not negatives:
+    drawn = _distinct(index, generator.permutation(candidates), known, options.negatives)
+    if not drawn.texts:
         return None
-    return RerankingList(query.text, tuple(dict.fromkeys(positives)), negatives, query.licence)
+    head = Scored(ordinals, scores).cut(options.last_rank)
+    told = dict(zip(head.ordinals.tolist(), min_max(head.scores).tolist(), strict=True))
+    by_text: dict[str, float | None] = {}
+    for ordinal, text in zip(query.positives, positives, strict=True):
+        by_text[text] = told.get(ordinal, by_text.get(text))
+    stage = FirstStage(
+        positives=tuple(by_text.values()),
+        negatives=tuple(told[ordinal] for ordinal in drawn.ordinals),
+        rates=(drawn.looked_at / len(candidates),) * len(drawn.texts),
+    )
+    return RerankingList(query.text, tuple(by_text), drawn.texts, query.licence, query.kind, stage)
 
 
-def _distinct(
-    index: OpenIndex, candidates: np.ndarray, known: Sequence[str], count: int
-) -> tuple[str, ...]:
-    """The first `count` texts of the candidates that repeat neither `known` nor each other."""
+class _Drawn(NamedTuple):
+    """Negatives, and how many candidates were looked at to find them."""
+
+    ordinals: tuple[int, ...]
+    texts: tuple[str, ...]
+    looked_at: int
+
+
+def _distinct(index: OpenIndex, candidates: np.ndarray, known: Sequence[str], count: int) -> _Drawn:
+    """The first `count` candidates whose texts repeat neither `known` nor each other."""
     seen = [frozenset(normalised(text).split()) for text in known]
-    chosen: list[str] = []
+    chosen: dict[int, str] = {}
+    looked_at = 0
     for ordinal in candidates.tolist():
+        looked_at += 1
         text = index.documents.full_texts([ordinal])[0]
         words = frozenset(normalised(text).split())
         if any(_jaccard(words, other) > _ALIKE for other in seen):
             continue
         seen.append(words)
-        chosen.append(text)
+        chosen[ordinal] = text
         if len(chosen) == count:
             break
-    return tuple(chosen)
+    return _Drawn(tuple(chosen), tuple(chosen.values()), looked_at)
 
 
 def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:

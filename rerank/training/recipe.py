@@ -7,8 +7,9 @@ from hashlib import sha256
 from typing import Literal, get_args
 
 from scisearch.index.errors import ConfigError
+from scisearch.rerank.training.precision import PRECISIONS, Precision
 
-Loss = Literal["bce", "listwise", "lambda", "margin-mse"]
+Loss = Literal["bce", "listwise", "lambda", "margin-mse", "residual"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 Metric = Literal["ndcg@10", "map", "f1", "accuracy", "loss"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -23,6 +24,7 @@ class Recipe:
     new_head: bool = False  # an untrained output instead of the base's
     layers: tuple[int, ...] | None = None  # the base's layers that are kept, in this order
     trim_vocabulary: bool = False  # keep only the tokens that the lists have
+    freeze: int | None = None  # leave the embeddings and so many lowest layers as they are
     loss: Loss = "bce"
     pos_weight: float | Literal["auto"] = 5.0  # of a relevant pair in `bce`
     list_size: int = 8  # texts of a query in one example of the other losses
@@ -38,6 +40,7 @@ class Recipe:
     seed: int = 42
     checkpoint_steps: int = 0  # checkpoints within an epoch too, every so many steps; 0: none
     half: bool = False  # save the weights in fp16
+    precision: Precision = "auto"  # of the arithmetic: mixed where the device has it, or float32
 
     def __post_init__(self) -> None:
         """Check what needs neither lists nor a model.
@@ -56,6 +59,9 @@ class Recipe:
         _check("warmup", self.warmup, 0 <= self.warmup < 1, "a share from 0 to below 1")
         _check("loss", self.loss, self.loss in LOSSES, f"one of {', '.join(LOSSES)}")
         _check("metric", self.metric, self.metric in METRICS, f"one of {', '.join(METRICS)}")
+        known = self.precision in PRECISIONS
+        _check("precision", self.precision, known, f"one of {', '.join(PRECISIONS)}")
+        _check("freeze", self.freeze, self.freeze is None or self.freeze >= 0, "at least 0")
         weight = self.pos_weight
         _check("pos_weight", weight, weight == AUTO or 0 < float(weight) < 1e6, "above 0 or auto")
         if self.layers is not None:

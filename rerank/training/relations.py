@@ -1,7 +1,7 @@
 """Who is relevant to whom, from a file: a query, or a document as the query, and a doc_id.
 
 Parquet or JSONL with `doc_id` and either `query` (a text) or `query_doc_id` (a document of the
-index, whose title asks). A column `licence` is kept.
+index, whose title asks). Columns `licence` and `kind` (of query) are kept.
 """
 
 from collections.abc import Mapping
@@ -25,6 +25,7 @@ class RelatedQuery:
     asking: int | None  # the document that is the query, which must not answer itself
     licence: str | None
     positives: list[int] = field(default_factory=list)
+    kind: str | None = None  # of query
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,15 @@ def _query(
     """The query, or None where the document that asks is not indexed."""
     licence = row.get("licence") or row.get("license")
     kept = None if licence is None else str(licence)
-    kind, value = key
-    if kind == "query":
-        return RelatedQuery(value, None, kept)
+    kind = None if row.get("kind") is None else str(row["kind"])
+    asks_by, value = key
+    if asks_by == "query":
+        return RelatedQuery(value, None, kept, kind=kind)
     asking = documents.ordinal(value)
     if asking is None:
         return None
     document = documents.get(asking)
-    return RelatedQuery(document.title.strip() or document.text, asking, kept)
+    return RelatedQuery(document.title.strip() or document.text, asking, kept, kind=kind)
 
 
 def _value(where: str, row: Mapping[str, Any], key: str) -> str:

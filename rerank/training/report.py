@@ -41,6 +41,7 @@ class TrainingReport:
     best_epoch: int
     stopped_early: bool
     device: str
+    precision: str  # of the arithmetic
     seconds: float
     versions: Mapping[str, str]  # of the libraries
     command: str | None  # how it was called

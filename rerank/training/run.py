@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from scisearch.index.durable import replace_file
 from scisearch.index.errors import TrainingError
 from scisearch.index.progress import Progress
+from scisearch.rerank.training.base_model import freeze_layers
 from scisearch.rerank.training.data import TrainingData
 from scisearch.rerank.training.lists import counts
+from scisearch.rerank.training.precision import arithmetic
 from scisearch.rerank.training.quiet import quiet
 from scisearch.rerank.training.recipe import Recipe
 from scisearch.rerank.training.report import EpochResult
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
     from sentence_transformers.cross_encoder import CrossEncoderTrainingArguments
 
-    from scisearch.rerank.training.examples import TeacherScores
+    from scisearch.rerank.training.examples import Known, TeacherScores
     from scisearch.rerank.training.hf_trainer import ScienceTrainer
 
 
@@ -41,6 +43,7 @@ class Outcome:
     epochs: tuple[EpochResult, ...]
     best_epoch: int
     stopped_early: bool
+    notes: tuple[str, ...] = ()  # what the run found out and decided
 
 
 def run_training(data: TrainingData, recipe: Recipe, place: Place) -> Outcome:
@@ -56,7 +59,7 @@ def run_training(data: TrainingData, recipe: Recipe, place: Place) -> Outcome:
     from scisearch.rerank.training.hf_trainer import whole_checkpoints
 
     with quiet():
-        trainer = _trainer(data, recipe, place)
+        trainer, notes = _trainer(data, recipe, place)
         checkpoints = whole_checkpoints(place.work / "checkpoints")
         before = _before(trainer, place.work)
         set_seed(recipe.seed)
@@ -74,15 +77,14 @@ def run_training(data: TrainingData, recipe: Recipe, place: Place) -> Outcome:
             place.progress.finish()
     history = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
     means = trainer.losses.means
-    rows = tuple(
-        _row(number, means[number - 1], entry) for number, entry in enumerate(history, start=1)
-    )
+    rows = tuple(_row(i, means[i - 1], entry) for i, entry in enumerate(history, start=1))
     steps = [entry["step"] for entry in history]
     return Outcome(
         model=trainer.model,
         epochs=(_row(0, None, before), *rows),
         best_epoch=steps.index(trainer.state.best_global_step or 0) + 1,
         stopped_early=len(rows) < recipe.epochs,
+        notes=notes,
     )
 
 
@@ -107,10 +109,10 @@ def _row(epoch: int, training_loss: float | None, entry: Mapping[str, float]) ->
     )
 
 
-def _trainer(data: TrainingData, recipe: Recipe, place: Place) -> "ScienceTrainer":
-    """The trainer of sentence-transformers with this recipe."""
-    import torch
-    from sentence_transformers import CrossEncoder
+def _trainer(
+    data: TrainingData, recipe: Recipe, place: Place
+) -> tuple["ScienceTrainer", tuple[str, ...]]:
+    """The trainer of sentence-transformers with this recipe, and what is to be told of it."""
     from transformers import EarlyStoppingCallback, PrinterCallback
 
     from scisearch.rerank.training.examples import examples
@@ -122,28 +124,58 @@ def _trainer(data: TrainingData, recipe: Recipe, place: Place) -> "ScienceTraine
     )
     from scisearch.rerank.training.losses import loss_function
 
-    teacher = _teacher(data, recipe, place)
-    model = CrossEncoder(
-        str(place.work / "base"),
-        device=place.device,
-        max_length=recipe.max_length,
-        activation_fn=torch.nn.Identity(),
-        local_files_only=True,
-    )
+    known, notes = _known(data, recipe, place)
+    model = _model(recipe, place)
     callbacks: list[Any] = [EpochLosses(), StepReporter(place.progress, recipe.checkpoint_steps)]
     if recipe.patience:
         callbacks.append(EarlyStoppingCallback(recipe.patience))
     trainer = ScienceTrainer(
         model=model,
         args=training_arguments(recipe, place.work / "checkpoints", place.device),
-        train_dataset=examples(data.train, recipe, teacher),
-        eval_dataset=examples(data.validation, recipe, teacher),
+        train_dataset=examples(data.train, recipe, known),
+        eval_dataset=examples(data.validation, recipe, known),
         loss=loss_function(model, recipe, counts(data.train)),
         evaluator=ListEvaluator(data.validation, 4 * recipe.batch_size),
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
-    return trainer
+    return trainer, notes
+
+
+def _model(recipe: Recipe, place: Place) -> "CrossEncoder":
+    """The prepared base on its device, the frozen part frozen."""
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    # on a CPU the backward pass of PyTorch's fused attention takes half of a step at head size 32
+    attention = {"attn_implementation": "eager"} if place.device == "cpu" else {}
+    model: CrossEncoder = CrossEncoder(
+        str(place.work / "base"),
+        device=place.device,
+        max_length=recipe.max_length,
+        activation_fn=torch.nn.Identity(),
+        local_files_only=True,
+        model_kwargs=attention,
+    )
+    if recipe.freeze is not None:
+        body: Any = model.model  # there is one: the folder was just loaded
+        freeze_layers(body, recipe.freeze)
+    return model
+
+
+def _known(data: TrainingData, recipe: Recipe, place: Place) -> tuple["Known", tuple[str, ...]]:
+    """What a teacher or the first stage says of the lists, and a line on it for the card."""
+    from scisearch.rerank.training.examples import Known, first_stage_sharpness
+
+    if recipe.loss != "residual":
+        return Known(teacher=_teacher(data, recipe, place)), ()
+    sharpness = first_stage_sharpness(data.train, recipe)
+    kinds = ", ".join(f"{kind} {value:.1f}" for kind, value in sharpness.by_kind.items())
+    note = (
+        f"sharpness of the first stage, by maximum likelihood: {sharpness.overall:.1f}"
+        f"{f' ({kinds})' if kinds else ''}"
+    )
+    return Known(sharpness=sharpness), (note,)
 
 
 def _teacher(data: TrainingData, recipe: Recipe, place: Place) -> "TeacherScores | None":
@@ -169,6 +201,7 @@ def training_arguments(
 
     from scisearch.rerank.training.hf_trainer import LengthBuckets
 
+    numbers = arithmetic(recipe.precision, device)
     return CrossEncoderTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=recipe.epochs,
@@ -179,7 +212,8 @@ def training_arguments(
         warmup_steps=recipe.warmup,  # below 1 it is a share
         lr_scheduler_type="linear",
         optim="adamw_torch_fused",
-        fp16=device.startswith("cuda"),
+        fp16=numbers == "fp16",
+        bf16=numbers == "bf16",
         use_cpu=device == "cpu",
         seed=recipe.seed,
         batch_sampler=LengthBuckets,

@@ -27,6 +27,7 @@ from scisearch.rerank.training.card import CardSection, write_card
 from scisearch.rerank.training.curves import draw_curves
 from scisearch.rerank.training.data import TrainingData
 from scisearch.rerank.training.lists import counts
+from scisearch.rerank.training.precision import arithmetic, told
 from scisearch.rerank.training.quiet import quiet
 from scisearch.rerank.training.recipe import Recipe
 from scisearch.rerank.training.report import TrainingReport, epoch_markdown
@@ -145,11 +146,12 @@ def _report(
         validation=counts(data.validation),
         sources=data.sources,
         licences=data.licences(),
-        notes=data.notes,
+        notes=(*data.notes, *outcome.notes),
         epochs=outcome.epochs,
         best_epoch=outcome.best_epoch,
         stopped_early=outcome.stopped_early,
         device=str(outcome.model.device),
+        precision=told(arithmetic(recipe.precision, outcome.model.device.type)),
         seconds=seconds,
         versions={name: version(name) for name in _LIBRARIES},
         command=None,

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from scisearch.benchmarks.peers import catalogue, measuring
 from scisearch.benchmarks.peers.catalogue import PEERS, PeerSpec
+from scisearch.benchmarks.peers.process import run_peer
 from scisearch.cli import main
 
 OPTIONS = ("--systems", "bm25", "--no-cold-start", "--latency-queries", "5")
@@ -98,13 +99,13 @@ def test_an_interrupted_benchmark_keeps_the_peers_it_has(
 ) -> None:
     out = tmp_path / "report"
     whole = ("benchmark", collection, "--out", out, *OPTIONS, "--no-plots", "--peers")
-    real, started = measuring.run_peer, []
+    started: list[str] = []
 
     def stopped_at_the_second(peer: PeerSpec, *arguments: Any, **more: Any) -> Any:
         started.append(peer.name)
         if len(started) == 2:
             raise KeyboardInterrupt
-        return real(peer, *arguments, **more)
+        return run_peer(peer, *arguments, **more)
 
     monkeypatch.setattr(measuring, "run_peer", stopped_at_the_second)
     search(*whole, "rank-bm25,bm25s", code=1)

@@ -9,7 +9,8 @@ import pytest
 from scisearch.benchmarks.benchmark import benchmark
 from scisearch.benchmarks.benchmark_request import BenchmarkRequest
 from scisearch.benchmarks.peers.catalogue import PEERS
-from scisearch.console.benchmark import render_report
+from scisearch.console.benchmark import report_blocks
+from scisearch.console.blocks import markdown_report
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.retrieval.trec import read_run
 
@@ -56,7 +57,7 @@ def test_peers_of_every_kind(tmp_path: Path, tiny_encoder: Path, tiny_cross_enco
     models = peers["systems"]["sentence-transformers-rerank"]["models"]
     assert models["reranker"] == card["systems"]["rerank"]["models"]["reranker"]
     assert models["encoder"] == card["systems"]["dense"]["models"]["encoder"]
-    assert "CrossEncoder.rank" in render_report(card)
+    assert "CrossEncoder.rank" in markdown_report(report_blocks(card))
 
     # The same documents and models: all eight are candidates, so the order is that of ours.
     runs = request.out / "runs"

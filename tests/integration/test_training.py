@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -19,8 +20,10 @@ from scisearch.index.errors import ConfigError, ModelError, TrainingError
 from scisearch.index.progress import NoProgress
 from scisearch.rerank.pair_model import read_pair_model
 from scisearch.rerank.training.data import DataOptions, TrainingData, split_data
-from scisearch.rerank.training.lists import RerankingList
+from scisearch.rerank.training.lists import FirstStage, RerankingList
+from scisearch.rerank.training.precision import has_native_bf16
 from scisearch.rerank.training.recipe import Recipe
+from scisearch.rerank.training.sharpness import ScoredRow, fit_sharpness
 from scisearch.rerank.training.train import TrainOptions, train
 
 pytestmark = pytest.mark.slow
@@ -43,6 +46,13 @@ def toy_lists(n: int = 24) -> list[RerankingList]:
 
 def toy_data() -> TrainingData:
     return split_data(toy_lists(), DataOptions(validation_share=0.25), sources=("toy",))
+
+
+def scored_data() -> TrainingData:
+    """Lists whose first stage is wrong about the last negative only."""
+    stage = FirstStage((0.75,), (0.0, 0.5, 1.0), (0.5, 0.5, 0.5))
+    lists = [replace(one, kind="claim", first_stage=stage) for one in toy_lists()]
+    return split_data(lists, DataOptions(validation_share=0.25), sources=("toy",))
 
 
 def tiny(base: Path, **changes: Any) -> Recipe:
@@ -156,13 +166,63 @@ def test_the_other_losses(loss: Any, tiny_cross_encoder: Path, tmp_path: Path) -
         assert report.epochs[0].validation_loss == pytest.approx(0, abs=1e-6)
 
 
+def test_the_residual_loss_is_the_formula_on_all_validation_lists(
+    tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers import CrossEncoder
+
+    recipe = tiny(tiny_cross_encoder, loss="residual", list_size=4, epochs=1, precision="float32")
+    data = scored_data()
+    report = train(data, tmp_path / "m", recipe, ON_CPU)
+    pairs = [(one.query, text) for one in data.validation for text in one.texts]
+    logits = CrossEncoder(str(tmp_path / "m"), device="cpu").predict(pairs).reshape(-1, 4)
+    scores, corrections = np.array([0.75, 0.0, 0.5, 1.0]), np.log([1, 2, 2, 2])
+    sharpness = fit_sharpness([ScoredRow(scores, corrections)])
+    assert (
+        f"sharpness of the first stage, by maximum likelihood: {sharpness:.1f}" in report.notes[0]
+    )
+    assert 0.1 < sharpness < 5
+    exponents = logits.astype(np.float64) + 0.7 * sharpness * scores + corrections
+    by_hand = np.log(np.exp(exponents).sum(axis=1)) - exponents[:, 0]
+    assert report.epochs[1].validation_loss == pytest.approx(by_hand.mean(), abs=1e-4)
+    assert "the fused score left out on 40% of the lists" in (tmp_path / "m/README.md").read_text()
+    with pytest.raises(TrainingError, match="has no first-stage scores, which loss residual lear"):
+        train(toy_data(), tmp_path / "n", recipe, ON_CPU)
+
+
+def test_frozen_layers_stay_as_they_were(tiny_cross_encoder: Path, tmp_path: Path) -> None:
+    recipe = tiny(tiny_cross_encoder, epochs=1, freeze=1)
+    train(toy_data(), tmp_path / "m", recipe, ON_CPU)
+    before, after = weights(tiny_cross_encoder), weights(tmp_path / "m")
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert not any("embeddings" in name or "layer.0." in name for name in changed)
+    assert any("layer.1." in name for name in changed)
+    assert "classifier.weight" in changed
+    with pytest.raises(ConfigError, match="freeze 2: the model has 2 layers; expected 0 to 1"):
+        train(toy_data(), tmp_path / "n", replace(recipe, freeze=2), ON_CPU)
+
+
+def test_the_arithmetic_is_told_in_the_card(tiny_cross_encoder: Path, tmp_path: Path) -> None:
+    recipe = tiny(tiny_cross_encoder, epochs=1)
+    plain = train(toy_data(), tmp_path / "m", replace(recipe, precision="float32"), ON_CPU)
+    assert plain.precision == "float32"
+    report = train(toy_data(), tmp_path / "n", recipe, ON_CPU)
+    assert report.precision in (tmp_path / "n" / "README.md").read_text()
+    assert (report.precision == "float32") == (not has_native_bf16())
+    assert weights(tmp_path / "n")["classifier.weight"].dtype == np.float32
+    assert report.epochs[1].validation_loss == pytest.approx(
+        plain.epochs[1].validation_loss, rel=0.05
+    )
+
+
 def test_bce_is_the_weighed_cross_entropy_of_all_validation_pairs(
     tiny_cross_encoder: Path, tmp_path: Path
 ) -> None:
     from sentence_transformers import CrossEncoder
 
     data = toy_data()
-    train(data, tmp_path / "m", tiny(tiny_cross_encoder, epochs=1), ON_CPU)
+    recipe = tiny(tiny_cross_encoder, epochs=1, precision="float32")
+    train(data, tmp_path / "m", recipe, ON_CPU)
     pairs = [(one.query, text) for one in data.validation for text in one.texts]
     labels = np.concatenate([[1, 0, 0, 0] for _ in data.validation])
     logits = CrossEncoder(str(tmp_path / "m"), device="cpu").predict(pairs).astype(np.float64)
@@ -186,37 +246,42 @@ class Killer(NoProgress):
         if self.steps == {steps}:
             os.kill(os.getpid(), signal.SIGKILL)
 
-here.train(here.toy_data(), Path({output!r}), here.resumable(Path({base!r})),
+here.train(here.{data}(), Path({output!r}), here.resumable(Path({base!r}), {loss!r}),
            here.replace(here.ON_CPU, progress=Killer()))
 """
 
 
-def resumable(base: Path) -> Recipe:
-    return tiny(base, epochs=3, checkpoint_steps=4)
+def resumable(base: Path, loss: Any) -> Recipe:
+    # eighteen lists: as many steps an epoch with pairs as with lists
+    size = {"batch_size": 8} if loss == "bce" else {"batch_size": 2, "list_size": 3}
+    return tiny(base, epochs=3, checkpoint_steps=4, loss=loss, **size)
 
 
+@pytest.mark.parametrize(("loss", "data"), [("bce", toy_data), ("residual", scored_data)])
 def test_a_killed_training_continues_to_the_same_weights_and_table(
-    tiny_cross_encoder: Path, tmp_path: Path
+    loss: str, data: Callable[[], TrainingData], tiny_cross_encoder: Path, tmp_path: Path
 ) -> None:
-    whole = train(toy_data(), tmp_path / "whole", resumable(tiny_cross_encoder), ON_CPU)
+    recipe = resumable(tiny_cross_encoder, loss)
+    whole = train(data(), tmp_path / "whole", recipe, ON_CPU)
     # 9 steps an epoch: killed within the second one, after the checkpoint at step 12
     script = KILLED.format(
         tests=str(Path(__file__).parent),
         steps=14,
         output=str(tmp_path / "killed"),
         base=str(tiny_cross_encoder),
+        data=data.__name__,
+        loss=loss,
     )
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert killed.returncode == -9, killed.stderr.decode()
     assert not (tmp_path / "killed" / "model.safetensors").exists()
     assert (tmp_path / "killed" / "work" / "checkpoints" / "checkpoint-12").is_dir()
 
-    other = resumable(tiny_cross_encoder)
     with pytest.raises(TrainingError, match="holds an unfinished training of other data or set"):
-        train(toy_data(), tmp_path / "killed", replace(other, seed=1), ON_CPU)
+        train(data(), tmp_path / "killed", replace(recipe, seed=1), ON_CPU)
     steps: list[int] = []
     watched = replace(ON_CPU, progress=Counting(steps))
-    continued = train(toy_data(), tmp_path / "killed", other, watched)
+    continued = train(data(), tmp_path / "killed", recipe, watched)
     assert sum(steps) == 27 - 12
     assert continued.sha256 == whole.sha256
     assert continued.epochs == whole.epochs

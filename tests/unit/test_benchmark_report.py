@@ -13,7 +13,7 @@ from scisearch.benchmarks.card import MEASURES, STAGES
 from scisearch.benchmarks.kept_cards import kept_card
 from scisearch.benchmarks.reranker_report import score_reliability
 from scisearch.console.benchmark_run import write_report
-from scisearch.console.blocks import Heading, Picture, html_report, markdown_report
+from scisearch.console.blocks import Block, Heading, Picture, html_report, markdown_report
 from scisearch.console.tables import Table
 
 NASTY = 'is 3 < 4 & "x" | <script>alert(1)</script> `so`?'
@@ -170,7 +170,8 @@ def test_the_same_card_gives_the_same_page(card: dict[str, Any], tmp_path: Path)
 
 
 def test_blocks_in_both_forms() -> None:
-    blocks = [Heading("A & B", 1), "**so** with `--x`", Table(["n", "v"], [["a [b]", "1 [0, 2]"]])]
+    table = Table(["n", "v"], [["a [b]", "1 [0, 2]"]])
+    blocks: list[Block] = [Heading("A & B", 1), "**so** with `--x`", table]
     assert markdown_report(blocks).startswith("# A & B\n\n**so** with `--x`\n\n| n ")
     page = html_report([*blocks, Picture("a-b")], {"a-b": "<svg></svg>"})
     assert "<title>A &amp; B</title>" in page

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from scisearch.benchmarks.collection import Collection
-from scisearch.benchmarks.interpolation_choice import GRID, Candidates, choose_interpolation
+from scisearch.benchmarks.interpolation_choice import Candidates, choose_interpolation
+from scisearch.benchmarks.reweighing import INTERPOLATIONS
 from scisearch.index.errors import ConfigError
 from scisearch.retrieval.ranking import Query
 
@@ -26,7 +27,7 @@ def test_a_right_cross_encoder_gets_the_least_weight_that_suffices() -> None:
     choice = choose_interpolation([(collection("one", "c"), one)])
     assert choice.means[choice.chosen] == 1.0
     assert choice.unused == 0.5
-    lower = [w for w in GRID if w.weight < choice.chosen.weight]
+    lower = [w for w in INTERPOLATIONS if w.weight < choice.chosen.weight]
     assert all(choice.means[setting] < 1.0 for setting in lower)
     assert choice.collections == {"one": 1}
 

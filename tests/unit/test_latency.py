@@ -79,7 +79,7 @@ def test_an_interrupted_measurement_goes_on(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"cannot be written .*; name another --out"):
+    with pytest.raises(ConfigError, match=r"cannot be written .*; name another folder"):
         measured(tmp_path / "file" / "l.jsonl", [])
 
 

@@ -99,6 +99,31 @@ def test_the_draw_follows_from_seed_and_query_alone(index: OpenIndex) -> None:
     assert any(one != three for one in others)
 
 
+def test_lists_carry_what_the_first_stage_said(index: OpenIndex) -> None:
+    retrievers: Mapping[str, Retriever] = {"bm25": Fixed(FALLING)}
+    related = Relations([RelatedQuery("gold", 1, None, [0, 9], kind="keywords")], 0)
+    options = MiningOptions(negatives=3, last_rank=7)
+    one = mine_lists(index, related, retrievers, options=options).lists[0]
+    # without d1, which asks, the seven first are d0 and d2 to d7, with 1.0 and 0.9 to 0.4
+    texts = index.documents.full_texts(range(len(index.documents)))
+    assert one.kind == "keywords"
+    assert one.first_stage is not None
+    assert one.first_stage.positives == (1.0, None)
+    by_hand = [(FALLING[texts.index(text)] - 0.4) / 0.6 for text in one.negatives]
+    assert one.first_stage.negatives == pytest.approx(by_hand)
+    assert one.first_stage.rates == (3 / 6,) * 3  # three of d2 to d7
+
+
+def test_copies_that_were_passed_over_count_as_looked_at(index: OpenIndex) -> None:
+    retrievers: Mapping[str, Retriever] = {"bm25": Fixed(FALLING)}
+    options = MiningOptions(negatives=20, last_rank=11)
+    related = Relations([RelatedQuery("gold", None, None, [0])], 0)
+    one = mine_lists(index, related, retrievers, options=options).lists[0]
+    assert len(one.negatives) == 8
+    assert one.first_stage is not None
+    assert set(one.first_stage.rates) == {1.0}  # all there were
+
+
 def test_no_negative_at_all_is_an_error(index: OpenIndex) -> None:
     query = RelatedQuery("gold", None, None, [0])
     with pytest.raises(TrainingError, match="none of 1 queries has a negative at ranks 1 to 2"):

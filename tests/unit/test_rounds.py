@@ -13,6 +13,7 @@ from scisearch.rerank.rounds import Rounds
 from scisearch.rerank.scoring import RerankScores
 from scisearch.rerank.search_config import Limits, SearchConfig
 from scisearch.rerank.stage import RerankStage
+from scisearch.rerank.truncation import Truncation
 from scisearch.retrieval.ranking import Ordinals, Scored
 
 LOGIT = Interpolation(0.5, "logit")
@@ -52,6 +53,16 @@ class Known:
             [np.zeros(len(one), np.int64) for one in candidates],
             [np.full(len(one), self.cached) for one in candidates],
         )
+
+    def truncation(
+        self, queries: Sequence[str], candidates: Sequence[Ordinals]
+    ) -> list[Truncation]:
+        """Every document has ten ids and is read whole."""
+        assert len(queries) == len(candidates)
+        return [
+            Truncation(np.full(len(one), 10, np.int64), np.zeros(len(one), np.int64))
+            for one in candidates
+        ]
 
 
 def stage(

@@ -13,6 +13,7 @@ from scisearch.index.errors import ConfigError, RankingError, TrainingError
 from scisearch.rerank.training.data import DataOptions, read_training_data
 from scisearch.rerank.training.list_files import read_lists
 from scisearch.rerank.training.lists import (
+    FirstStage,
     Pair,
     RerankingList,
     counts,
@@ -64,6 +65,51 @@ def test_flattened_and_counted() -> None:
     assert (found.lists, found.queries, found.pairs, found.positives) == (2, 1, 5, 2)
     assert found.positive_share == 0.4
     assert found.negatives_per_positive == 1.5
+
+
+SCORED = {**GOOD, "positive_scores": [1.0, None], "negative_scores": [0.25], "kind": "claim"}
+
+
+def test_scores_of_the_first_stage_are_kept(tmp_path: Path) -> None:
+    twice = {"positive": ["a", "b", "a"], "positive_scores": [0.5, None, 0.75]}
+    rated = {**SCORED, "negative_rates": [0.1]}
+    lists = read_lists(jsonl(tmp_path / "a.jsonl", SCORED, {**rated, **twice}, GOOD)).lists
+    assert lists[0].kind == "claim"
+    assert lists[0].first_stage == FirstStage((1.0, None), (0.25,), (1.0,))
+    assert lists[1].first_stage == FirstStage((0.5, None), (0.25,), (0.1,))
+    assert lists[2].first_stage is None
+    table = tmp_path / "a.parquet"
+    unrated = {**SCORED, "negative_rates": None}  # the first row names the columns
+    pq.write_table(pa.Table.from_pylist([unrated, {**rated, **twice}, GOOD]), table)
+    assert read_lists(table).lists == lists
+
+
+def test_scores_go_with_their_texts() -> None:
+    stage = FirstStage((1.0, None), (0.5, 0.25), (0.1, 0.2))
+    one = RerankingList("q", ("a", "b"), ("c", "d"), None, "claim", stage)
+    left = one.without(lambda text: text in "bc")
+    assert (left.positives, left.negatives, left.kind) == (("a",), ("d",), "claim")
+    assert left.first_stage == FirstStage((1.0,), (0.25,), (0.2,))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({**SCORED, "negative_scores": None}, "found positive_scores alone, expected positive_sc"),
+        ({**GOOD, "negative_rates": [1]}, "found negative_rates alone, expected positive_scores"),
+        ({**SCORED, "positive_scores": [1]}, "positive_scores has 1 numbers, expected one for e"),
+        ({**SCORED, "positive_scores": 1}, "positive_scores has a number, expected one for each"),
+        ({**SCORED, "negative_scores": [12.5]}, r"number 1 is '12\.5', expected a score from 0 to"),
+        ({**SCORED, "negative_scores": [float("nan")]}, "number 1 is 'nan', expected a score from"),
+        ({**SCORED, "negative_scores": [True]}, "number 1 is 'True', expected a score from 0 to 1"),
+        ({**SCORED, "negative_rates": [0]}, "number 1 is '0', expected a share above 0 and at mo"),
+        ({**SCORED, "negative_rates": [None]}, "number 1 is 'None', expected a share above 0"),
+        ({**SCORED, "kind": 3}, "kind is a number, expected a text"),
+    ],
+)
+def test_bad_scores_are_named(tmp_path: Path, row: Any, message: str) -> None:
+    with pytest.raises(TrainingError, match=r"a\.jsonl:1: .*" + message):
+        read_lists(jsonl(tmp_path / "a.jsonl", row))
 
 
 @pytest.mark.parametrize(
@@ -177,6 +223,8 @@ def test_the_digest_differs_where_a_label_does() -> None:
     one = read_digest(RerankingList("q", ("a",), ("b", "c")))
     assert one != read_digest(RerankingList("q", ("a", "b"), ("c",)))
     assert one != read_digest(RerankingList("q", ("a",), ("bc",)))
+    scored = RerankingList("q", ("a",), ("b", "c"), first_stage=FirstStage((1.0,), (0, 0), (1, 1)))
+    assert one != read_digest(scored)
 
 
 def read_digest(one: RerankingList) -> str:

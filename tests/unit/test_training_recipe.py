@@ -38,6 +38,8 @@ def test_the_preset_is_the_recipe_of_the_model_card() -> None:
         ({"warmup": 1.0}, "warmup 1.0; expected a share"),
         ({"loss": "margin-mse"}, "loss margin-mse with teacher None"),
         ({"teacher": "x"}, "loss bce with teacher x"),
+        ({"precision": "half"}, "precision half; expected one of auto, float32, mixed"),
+        ({"freeze": -1}, "freeze -1; expected at least 0"),
     ],
 )
 def test_a_wrong_recipe_is_named(changes: Mapping[str, Any], message: str) -> None:
@@ -100,6 +102,7 @@ def report() -> TrainingReport:
         best_epoch=1,
         stopped_early=False,
         device="cpu",
+        precision="float32",
         seconds=3725.0,
         versions={"torch": "2.13.0"},
         command="search train lists.jsonl -o mine",

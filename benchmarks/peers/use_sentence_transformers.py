@@ -30,6 +30,8 @@ def open_peer(documents: Sequence[PeerDocument], job: PeerJob) -> PeerSearch:
         ranks = cross_encoder.rank(
             query, [texts[row] for row in rows], top_k=job.cutoff, show_progress_bar=False
         )
-        return [(documents[rows[int(rank["corpus_id"])]].doc_id, rank["score"]) for rank in ranks]
+        return [
+            (documents[rows[int(rank["corpus_id"])]].doc_id, float(rank["score"])) for rank in ranks
+        ]
 
     return search

@@ -1,0 +1,78 @@
+"""What a collection's queries get from the first stages, computed once.
+
+Nothing here is fused or cut: settings are tried on these arrays by `reweighing.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scisearch.benchmarks.collection import Collection
+from scisearch.benchmarks.reweighing import Judged, judged_query
+from scisearch.index.opened import OpenIndex
+from scisearch.index.progress import Progress, stage_of
+from scisearch.rerank.search_config import SearchConfig
+from scisearch.retrieval.first_stages import open_first_stages
+from scisearch.retrieval.pools import pool_ordinals, within_pools
+from scisearch.retrieval.ranking import Query, Scored
+
+_BATCH = 32  # queries searched together, as a run does
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryLists:
+    """One query's list of each first stage by name, and its judgements."""
+
+    query: Query
+    legs: Mapping[str, Scored]
+    judged: Judged
+
+
+def retrieve_once(
+    index: OpenIndex,
+    collection: Collection,
+    config: SearchConfig,
+    *,
+    depth: int,
+    progress: Progress,
+) -> list[QueryLists]:
+    """The lists of all queries, `depth` documents each; dense ones where there are vectors.
+
+    Raises:
+        ModelError: the bi-encoder cannot be found.
+    """
+    names = ["bm25", "dense"] if index.has_vectors else ["bm25"]
+    stages = open_first_stages(
+        index,
+        names,
+        bm25_engine=config.bm25_engine,
+        encoder=config.encoder,
+        device=config.device,
+        offline=config.offline,
+        runtime=config.runtime,
+    )
+    documents, queries, pools = index.documents, collection.queries, collection.pools
+    asked = depth if pools is None else len(documents)
+    found: list[QueryLists] = []
+    with stage_of(progress, "first stages", len(queries), unit="queries"):
+        for begin in range(0, len(queries), _BATCH):
+            part = queries[begin : begin + _BATCH]
+            texts = [query.text for query in part]
+            lists = {name: one.retrieve(texts, depth=asked) for name, one in stages.items()}
+            if pools is not None:
+                own = pool_ordinals(pools, [query.query_id for query in part], documents.ordinal)
+                lists = {name: within_pools(of, own, depth) for name, of in lists.items()}
+            for place, query in enumerate(part):
+                # nothing answers a blank query, as in a search
+                legs = {
+                    name: of[place].cut(depth if query.text.strip() else 0)
+                    for name, of in lists.items()
+                }
+                found.append(QueryLists(query, legs, _judged(index, collection, query)))
+            progress.advance(len(part))
+    return found
+
+
+def _judged(index: OpenIndex, collection: Collection, query: Query) -> Judged:
+    ignored = collection.protocol.ignored.get(query.query_id, frozenset())
+    gains = collection.qrels[query.query_id]
+    return judged_query(gains, index.documents.ordinal, ignored)

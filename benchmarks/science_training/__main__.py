@@ -1,0 +1,127 @@
+"""`python -m scisearch.benchmarks.science_training`: prepare, train, pack."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scisearch.index.errors import ScisearchError
+from scisearch.index.progress import NoProgress
+
+_PATH = click.Path(path_type=Path)
+
+
+class _Commands(click.Group):
+    """Shows a ScisearchError as one line; any other exception is a bug and keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ScisearchError as error:
+            raise click.ClickException(str(error)) from error
+
+
+class _Stages(NoProgress):
+    """Tells which stage begins; an hour's work needs no bar."""
+
+    def start(self, stage: str, total: int | None, unit: str, done: int = 0) -> None:
+        """Say what begins."""
+        of = "" if total is None else f", {done} of {total} {unit}"
+        click.echo(f"{stage}{of}", err=True)
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """Make the weights of the science cross-encoder that we ship."""
+
+
+@main.command()
+@click.argument("corpora", type=_PATH)
+@click.option("--collections", type=_PATH, required=True, help="What the model is judged on.")
+@click.option("--output", "-o", type=_PATH, required=True, help="Indexes, lists, packed.npz.")
+@click.option(
+    "--not-judged",
+    multiple=True,
+    default=("scitldr-knownitem",),
+    show_default=True,
+    help="Collections whose texts may be learned from: their test queries are not among them.",
+)
+@click.option("--share", default=1.0, show_default=True, help="Of every kind's lists and papers.")
+@click.option("--encoder", help="The bi-encoder of the first stage; the built-in one by default.")
+@click.option("--no-dense", is_flag=True, help="Candidates from BM25 alone; needs no bi-encoder.")
+@click.option("--tokenizer", type=_PATH, help="A model's folder; the encoder's by default.")
+@click.option("--offline", is_flag=True, help="Never ask a hub.")
+def prepare(corpora: Path, output: Path, **options: Any) -> None:
+    """Choose lists from CORPORA, find their candidates, and pack them into one file."""
+    from scisearch.benchmarks.science_training.preparation import Preparation, prepare_lists
+
+    told = prepare_lists(corpora, output, Preparation(**options), progress=_Stages())
+    click.echo(told)
+
+
+@main.command()
+@click.argument("packed", type=_PATH)
+@click.option("--base", type=_PATH, required=True, help="A Hugging Face folder of a BERT.")
+@click.option("--output", "-o", type=_PATH, required=True, help="Checkpoint, log, model/.")
+@click.option("--minutes", type=float, required=True, help="Continued trainings count together.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--workers", type=int, help="One a core on a CPU; beside a GPU, those that feed it.")
+@click.option("--lists", type=int, help="In a step; 24 on a CPU, 128 on a GPU.")
+@click.option("--micro-batch", type=int, help="Pairs together; 48 on a CPU, 1024 on a GPU.")
+@click.option("--freeze", default=1, show_default=True, help="Lowest layers; -1: nothing.")
+@click.option("--learning-rate", default=1.5e-4, show_default=True)
+@click.option("--precision", type=click.Choice(["auto", "float32", "mixed"]), default="auto")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--half", is_flag=True, help="Write the weights in fp16.")
+def train(packed: Path, base: Path, output: Path, half: bool, **options: Any) -> None:
+    """Train on the PACKED lists until the minutes have passed; the same command continues."""
+    from scisearch.benchmarks.science_training.training import Job, train_weights
+
+    click.echo(train_weights(Job(packed, base, output, _settings(options), half)))
+
+
+@main.command()
+@click.argument("source", type=_PATH)
+@click.option("--output", "-o", type=_PATH, required=True, help="Where the parts or the whole go.")
+@click.option("--join", is_flag=True, help="SOURCE is a folder of parts; put them together.")
+@click.option("--part-bytes", default=16_000_000, show_default=True, help="Of a part, at most.")
+def pack(source: Path, output: Path, join: bool, part_bytes: int) -> None:
+    """Split SOURCE, a folder or a file, into parts of at most 16 MB, or join such parts."""
+    from scisearch.benchmarks.science_training.parts import join_parts, split_into_parts
+
+    paths = [join_parts(source, output)] if join else None
+    for path in paths or split_into_parts(source, output, part_bytes=part_bytes):
+        click.echo(path)
+
+
+def _settings(options: dict[str, Any]) -> Any:
+    """The settings of a device, with the changes that were asked for."""
+    from scisearch.benchmarks.science_training.settings import Settings
+    from scisearch.rerank.training.precision import arithmetic
+
+    device = options["device"]
+    on_cpu = device == "cpu"
+    numbers = arithmetic(options["precision"], device)
+    return Settings(
+        seconds=60 * options["minutes"],
+        device=device,
+        numbers="float32" if numbers == "float32" else "bf16",
+        workers=options["workers"] or (_cores() if on_cpu else min(8, _cores())),
+        lists=options["lists"] or (24 if on_cpu else 128),
+        micro_batch=options["micro_batch"] or (48 if on_cpu else 1024),
+        frozen=options["freeze"] if options["freeze"] >= 0 else None,
+        learning_rate=options["learning_rate"],
+        seed=options["seed"],
+    )
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""Training lists drawn from packed ones: which kind, which positive, which negatives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scisearch.benchmarks.science_training.packed import PackedLists
+from scisearch.index.errors import TrainingError
+from scisearch.rerank.training.sharpness import ScoredRow, Sharpness, fit_by_kind
+
+# Shares of the kinds at the first step and at the last: general first, science and claims last.
+MIXTURE: Mapping[str, tuple[float, float]] = {
+    "question": (0.30, 0.22),
+    "qkeywords": (0.09, 0.05),
+    "claim": (0.08, 0.14),
+    "definition": (0.025, 0.015),
+    "citation": (0.12, 0.09),
+    "context": (0.08, 0.06),
+    "cocitation": (0.04, 0.04),
+    "tldr": (0.05, 0.07),
+    "keywords": (0.10, 0.10),
+    "sentence": (0.06, 0.05),
+    "title": (0.03, 0.03),
+    "heading": (0.012, 0.015),
+    "scifact": (0.015, 0.06),
+}
+# The first stage matched these queries with the very text they are from: its scores of them tell
+# nothing of those it gives to what people type.
+_WITHOUT_OFFSET = frozenset({"sentence", "title"})
+_UNTITLED = 0.08  # share of the lists whose documents stand without their titles
+_LONGEST_QUERY = 110  # tokens of a document that asks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnList:
+    """A query and n texts as token ids, the relevant one first; numbers are (n,) float32.
+
+    `offsets` are sharpness times fused score, `corrections` -ln of each inclusion rate;
+    `has_offset` is false where the offsets mean nothing.
+    """
+
+    kind: str
+    query: NDArray[np.uint16]
+    texts: list[NDArray[np.uint16]]
+    offsets: NDArray[np.float32]
+    corrections: NDArray[np.float32]
+    has_offset: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DrawOptions:
+    """What a list is made of."""
+
+    top: int = 4  # negatives of the top ranks
+    rest: int = 3  # negatives of the ranks below
+    seed: int = 1
+    mixture: Mapping[str, tuple[float, float]] | None = None  # None: MIXTURE
+
+
+class ListSource:
+    """Draws lists for one of several workers, which share no list; a list again after all others.
+
+    The same lists, options, sharpness, worker and calls give the same draws.
+    """
+
+    def __init__(
+        self,
+        packed: PackedLists,
+        sharpness: Sharpness,
+        options: DrawOptions,
+        *,
+        worker: int = 0,
+        workers: int = 1,
+        stream: int = 0,
+    ) -> None:
+        """Share the lists out; `stream` tells a continued training's draws from the first's.
+
+        Raises:
+            TrainingError: no list has enough negatives, or no kind is in the mixture.
+        """
+        self._packed, self._sharpness, self._options = packed, sharpness, options
+        self._generator = np.random.default_rng([options.seed, worker, stream])
+        mixture = options.mixture or MIXTURE
+        enough = np.diff(packed.negatives.starts) >= options.top + options.rest
+        shuffled = np.random.default_rng(options.seed).permutation(np.flatnonzero(enough))
+        self._rows: dict[str, NDArray[np.int64]] = {}
+        for number, kind in enumerate(packed.kinds):
+            rows = shuffled[packed.kind[shuffled] == number]
+            mine = rows[worker::workers] if len(rows) >= workers else rows
+            if kind in mixture and len(mine):
+                self._rows[kind] = self._generator.permutation(mine)
+        if not self._rows:
+            raise TrainingError(
+                f"none of {len(packed)} lists has {options.top + options.rest} negatives and a kind"
+                f" of the mixture ({', '.join(mixture)}); prepare more documents"
+            )
+        self._shares = np.array([mixture[kind] for kind in self._rows])
+        self._next = dict.fromkeys(self._rows, 0)
+
+    def draw(self, done: float) -> DrawnList:
+        """The next list when a share `done` (0 to 1) of the training is done."""
+        shares = (1 - done) * self._shares[:, 0] + done * self._shares[:, 1]
+        kind = str(self._generator.choice(list(self._rows), p=shares / shares.sum()))
+        rows, place = self._rows[kind], self._next[kind]
+        if place == len(rows):
+            rows, place = self._generator.permutation(rows), 0
+            self._rows[kind] = rows
+        self._next[kind] = place + 1
+        return self._list(kind, int(rows[place]))
+
+    def _list(self, kind: str, row: int) -> DrawnList:
+        packed, draw = self._packed, self._generator
+        titled = kind != "title" and draw.random() > _UNTITLED
+        positive, positive_score = self._positive(row)
+        negatives, scores, corrections = self._negatives(row)
+        texts = [packed.document(int(one), with_title=titled) for one in (positive, *negatives)]
+        instead = packed.instead[row]
+        if len(instead):
+            head = packed.titles[positive] if titled else packed.titles.values[:0]
+            texts[0] = np.concatenate([head, instead])
+        query, asking = packed.queries[row], int(packed.asking[row])
+        if asking >= 0 and draw.random() < 0.5:
+            query = packed.document(asking)[:_LONGEST_QUERY]
+        offsets = np.concatenate([[positive_score], scores]).astype(np.float32)
+        return DrawnList(
+            kind=kind,
+            query=query,
+            texts=texts,
+            offsets=self._sharpness.of(kind) * np.nan_to_num(offsets),
+            corrections=np.concatenate([[0], corrections]).astype(np.float32),
+            has_offset=kind not in _WITHOUT_OFFSET and not np.isnan(positive_score),
+        )
+
+    def _positive(self, row: int) -> tuple[int, float]:
+        """One of the relevant documents, a candidate where one is."""
+        documents, scores = self._packed.of_positives(row)
+        found = np.flatnonzero(~np.isnan(scores))
+        place = int(self._generator.choice(found if len(found) else len(documents)))
+        return int(documents[place]), float(scores[place])
+
+    def _negatives(self, row: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Documents, scores and corrections: some of the top ranks, some of those below."""
+        documents, scores = self._packed.of_negatives(row)
+        n_top = int(self._packed.n_top[row])
+        n_below = len(documents) - n_top
+        wanted = self._options.top + self._options.rest
+        top = min(n_top, max(self._options.top, wanted - n_below))
+        rest = wanted - top
+        draw = self._generator
+        chosen = np.concatenate(
+            [
+                draw.choice(n_top, top, replace=False),
+                n_top + draw.choice(n_below, rest, replace=False),
+            ]
+        ).astype(np.int64)
+        below = float(self._packed.rate[row]) * rest / max(1, n_below)
+        corrections = [-log(top / n_top)] * top if top else []
+        corrections += [-log(below)] * rest if rest else []
+        return documents[chosen], scores[chosen], np.array(corrections)
+
+
+def packed_sharpness(packed: PackedLists, *, seed: int = 1) -> Sharpness:
+    """The first stage's sharpness by kind, on all kept negatives of every list it has a score for.
+
+    Raises:
+        TrainingError: the first stage found no positive of any list.
+    """
+    draw = np.random.default_rng(seed)
+    rows: list[ScoredRow] = []
+    for row in range(len(packed)):
+        _, found = packed.of_positives(row)
+        found = found[~np.isnan(found)]
+        _, scores = packed.of_negatives(row)
+        if not len(found) or not len(scores):
+            continue
+        corrections = np.zeros(1 + len(scores))
+        n_top = int(packed.n_top[row])
+        if len(scores) > n_top:
+            corrections[1 + n_top :] = -log(float(packed.rate[row]))
+        values = np.concatenate([[draw.choice(found)], scores]).astype(np.float64)
+        rows.append(ScoredRow(values, corrections, packed.kinds[packed.kind[row]]))
+    if not rows:
+        raise TrainingError(
+            f"the first stage found no positive of {len(packed)} lists; prepare them again"
+        )
+    return fit_by_kind(rows)

@@ -1,0 +1,170 @@
+"""One process that learns: takes the shared weights, computes a step, gives the gradient back.
+
+Imports torch at the top: import it inside functions only.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scisearch.benchmarks.science_training.draw import DrawOptions, ListSource
+from scisearch.benchmarks.science_training.fast_bert import FastBert
+from scisearch.benchmarks.science_training.micro_batches import MicroBatch, Step, make_step
+from scisearch.benchmarks.science_training.packed import PackedLists
+from scisearch.benchmarks.science_training.settings import Clock, Settings
+from scisearch.benchmarks.science_training.state import State
+from scisearch.rerank.training.losses import OFFSET_SHARE
+from scisearch.rerank.training.residual_loss import objective, residual_losses
+from scisearch.rerank.training.sharpness import Sharpness
+
+_LONGEST_GRADIENT = 1.0
+_PADDED = -1e4  # added to the exponents of padding
+
+
+@dataclass(frozen=True, slots=True)
+class StepLosses:
+    """Mean cross-entropy of the lists with an offset: first stage, model with it, model alone."""
+
+    first: float
+    both: float
+    alone: float
+    lists: int
+
+
+class Learner:
+    """A model in `numbers` on a device, and the shared float32 weights that it learns for."""
+
+    def __init__(
+        self,
+        model: FastBert,
+        state: State,
+        settings: Settings,
+        *,
+        lock: AbstractContextManager[object] | None = None,
+        worker: int = 0,
+    ) -> None:
+        """Take the model over; `lock` is held while the weights change."""
+        dtype = torch.bfloat16 if settings.numbers == "bf16" else torch.float32
+        self._model = model.to(settings.device, dtype)
+        self._state, self._settings = state, settings
+        self._lock = lock or nullcontext()
+        self._learned = model.learned(settings.frozen)
+        for one in model.parameters():
+            one.requires_grad_(False)
+        for one in self._learned:
+            one.requires_grad_(True)
+        # another draw for a continued training: it begins at another step
+        self._draw = np.random.default_rng([settings.seed, 9, worker, int(state.counts[0])])
+
+    def step(self, step: Step, done: float) -> StepLosses | None:
+        """Learn from the lists when a share `done` of the time has passed.
+
+        None, and nothing is learned, where the gradient is no number.
+        """
+        self._state.give(self._learned)
+        for one in self._learned:
+            one.grad = None
+        logits = self.logits(step)
+        told = (_to(numbers, logits) for numbers in (step.offsets, step.corrections))
+        offsets, corrections = told
+        has_offset = _to(step.has_offset, logits)
+        given = _to((self._draw.random(len(has_offset)) < OFFSET_SHARE).astype(np.float32), logits)
+        loss = objective(
+            logits, offsets, corrections, has_offset=has_offset, given=given, done=done
+        )
+        loss.backward()  # type: ignore[no-untyped-call]
+        if not self._update(done):
+            return None
+        return _losses(logits.detach(), offsets, corrections, has_offset)
+
+    def logits(self, step: Step) -> Tensor:
+        """The logits of the step's pairs, (lists, texts) float32."""
+        found = [self._of_batch(batch) for batch in step.batches]
+        places = np.concatenate([batch.places for batch in step.batches])
+        flat = torch.cat(found)
+        inverse = torch.from_numpy(np.argsort(places)).to(flat.device)
+        return flat[inverse].view(step.offsets.shape)
+
+    def _of_batch(self, batch: MicroBatch) -> Tensor:
+        device = self._settings.device
+        ids, segments = (torch.from_numpy(x).to(device) for x in (batch.ids, batch.segments))
+        mask = None
+        tokens = batch.ids.shape[1]
+        if batch.lengths[0] < tokens:
+            padded = np.arange(tokens)[None] >= batch.lengths[:, None]
+            mask = torch.from_numpy(padded).to(device) * _PADDED
+            mask = mask.to(self._model.output.weight.dtype)
+        logits: Tensor = self._model(ids, segments, mask, frozen=self._settings.frozen)
+        return logits
+
+    def _update(self, done: float) -> bool:
+        """Clip the gradient and let the shared weights follow it; false where it is no number."""
+        gradient = torch.cat(
+            [
+                (torch.zeros_like(one) if one.grad is None else one.grad).float().reshape(-1)
+                for one in self._learned
+            ]
+        )
+        norm = float(gradient.norm())
+        if not np.isfinite(norm):
+            return False
+        gradient.mul_(min(1.0, _LONGEST_GRADIENT / (norm + 1e-6)))
+        with self._lock:
+            self._state.update(
+                gradient,
+                rate=self._settings.rate(done),
+                decay=self._settings.weight_decay,
+                average=done > 1 - self._settings.averaged,
+            )
+        return True
+
+
+def steps(
+    packed: PackedLists,
+    sharpness: Sharpness,
+    settings: Settings,
+    clock: Clock,
+    *,
+    share: tuple[int, int] = (0, 1),
+    stream: int = 0,
+) -> Iterator[Step]:
+    """The lists of step after step, for ever; `share` is this worker of so many."""
+    worker, workers = share
+    options = DrawOptions(seed=settings.seed)
+    source = ListSource(packed, sharpness, options, worker=worker, workers=workers, stream=stream)
+    draw = np.random.default_rng([settings.seed, 5, worker, stream])
+    longest, shares = zip(*settings.longest, strict=True)
+    while True:
+        done = clock.done()
+        yield make_step(
+            [source.draw(done) for _ in range(settings.lists)],
+            longest=int(draw.choice(longest, p=np.array(shares) / sum(shares))),
+            size=settings.micro_batch,
+            cls_id=packed.cls_id,
+            sep_id=packed.sep_id,
+        )
+
+
+def _losses(logits: Tensor, offsets: Tensor, corrections: Tensor, has_offset: Tensor) -> StepLosses:
+    count = float(has_offset.sum())
+
+    def mean(values: Tensor) -> float:
+        return float((values * has_offset).sum()) / max(1.0, count)
+
+    none = torch.zeros_like(has_offset)
+    # the first stage alone has its whole offset, as the sharpness was fitted
+    first = residual_losses(offsets, torch.zeros_like(offsets), corrections, none)
+    return StepLosses(
+        first=mean(first),
+        both=mean(residual_losses(logits, offsets, corrections, torch.ones_like(has_offset))),
+        alone=mean(residual_losses(logits, offsets, corrections, none)),
+        lists=int(count),
+    )
+
+
+def _to(numbers: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(np.asarray(numbers, np.float32)).to(like.device)

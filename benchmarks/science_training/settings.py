@@ -1,0 +1,81 @@
+"""What a training of our own weights does, as one value, and the clock that it follows."""
+
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from scisearch.index.errors import ConfigError
+
+Numbers = Literal["float32", "bf16"]
+# tokens that the pairs of a step are cut to, and how often: most texts that people rank are short
+LONGEST: tuple[tuple[int, float], ...] = ((88, 0.35), (120, 0.35), (152, 0.2), (216, 0.1))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The defaults are those of a processor; a GPU takes more lists and larger micro-batches."""
+
+    seconds: float  # of the whole training, continued ones counted together
+    device: str = "cpu"
+    numbers: Numbers = "bf16"  # of the products; the weights stay in float32
+    workers: int = 1  # processes, on a CPU; on a GPU: processes that prepare its lists
+    lists: int = 24  # of eight texts, in a step
+    micro_batch: int = 48  # pairs computed together
+    frozen: int | None = 1  # lowest layers left as they are, and the embeddings; None: nothing
+    learning_rate: float = 1.5e-4  # of AdamW, linear up and down
+    weight_decay: float = 0.01
+    warmup: float = 0.04  # share of the time
+    averaged: float = 0.2  # share of the time, the last, whose weights are averaged
+    checkpoint_seconds: float = 240.0
+    seed: int = 1
+    longest: tuple[tuple[int, float], ...] = LONGEST
+
+    def __post_init__(self) -> None:
+        """Check what can be checked.
+
+        Raises:
+            ConfigError: a number is out of its range.
+        """
+        for name in ("seconds", "workers", "lists", "micro_batch", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} {getattr(self, name)}; expected a number above 0")
+        if not 0 <= self.warmup < 1 or not 0 <= self.averaged < 1:
+            raise ConfigError(
+                f"warmup {self.warmup}, averaged {self.averaged}; expected shares from 0 to below 1"
+            )
+
+    def within(self, positions: int) -> "Settings":
+        """The same for a model that reads no more than so many tokens."""
+        cut = tuple((min(length, positions), share) for length, share in self.longest)
+        return replace(self, longest=cut)
+
+    def rate(self, done: float) -> float:
+        """The learning rate when a share `done` (0 to 1) of the time has passed."""
+        if done < self.warmup:
+            return self.learning_rate * done / self.warmup
+        return self.learning_rate * max(0.0, 1 - done) / (1 - self.warmup)
+
+    def to_json(self) -> dict[str, object]:
+        """Every setting by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How far the training is: the schedule follows time, since the time is what is lent."""
+
+    begun: float  # time.time()
+    before: float  # seconds that were trained before, by what is continued
+    total: float
+
+    def restarted(self) -> "Clock":
+        """The same, from now on."""
+        return replace(self, begun=time.time())
+
+    def seconds(self) -> float:
+        """Seconds trained."""
+        return time.time() - self.begun + self.before
+
+    def done(self) -> float:
+        """The share of the time that has passed, 0 to 1."""
+        return min(1.0, max(0.0, self.seconds() / self.total))

@@ -1,0 +1,162 @@
+"""Packed lists: written and read; drawn with offsets and corrections as by hand."""
+
+from dataclasses import fields
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scisearch.benchmarks.science_training.draw import (
+    DrawOptions,
+    ListSource,
+    packed_sharpness,
+)
+from scisearch.benchmarks.science_training.micro_batches import make_step
+from scisearch.benchmarks.science_training.packed import (
+    PackedLists,
+    Ragged,
+    read_packed,
+    token_row,
+    write_packed,
+)
+from scisearch.index.errors import TrainingError
+from scisearch.rerank.training.sharpness import Sharpness
+
+SHARP = Sharpness(2.0, {"claim": 10.0})
+MIXTURE = {"claim": (0.5, 1.0), "sentence": (0.5, 0.0)}
+OPTIONS = DrawOptions(mixture=MIXTURE)
+
+
+def ragged(rows: list[list[int]], dtype: type = np.uint16) -> Ragged:
+    return Ragged.of([np.array(row, dtype) for row in rows], dtype)
+
+
+def packed(n: int = 6) -> PackedLists:
+    """Lists of a claim (even) or a sentence (odd): document 0 answers, 1 to 12 do not.
+
+    Of the negatives six are all there were at the top, six are a third of those below. Document d
+    has the title d + 100 and the text d + 200, twice.
+    """
+    negatives = list(range(1, 13))
+    return PackedLists(
+        kinds=("claim", "sentence"),
+        kind=np.arange(n, dtype=np.uint8) % 2,
+        queries=ragged([[50 + row] for row in range(n)]),
+        positives=ragged([[0, 13]] * n, np.int32),
+        positive_scores=np.array([0.5, np.nan] * n, np.float16),
+        negatives=ragged([negatives] * n, np.int32),
+        negative_scores=np.tile(np.linspace(1, 0, 12), n).astype(np.float16),
+        n_top=np.full(n, 6, np.uint8),
+        rate=np.full(n, 1 / 3, np.float32),
+        asking=np.full(n, -1, np.int32),
+        instead=ragged([[] if row % 2 == 0 else [7, 8] for row in range(n)]),
+        titles=ragged([[row + 100] for row in range(14)]),
+        texts=ragged([[row + 200] * 2 for row in range(14)]),
+        facts={"lists": n},
+    )
+
+
+def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "packed.npz"
+    write_packed(packed(), path)
+    again = read_packed(path)
+    for field in fields(PackedLists):
+        one, other = getattr(packed(), field.name), getattr(again, field.name)
+        if isinstance(one, Ragged):
+            np.testing.assert_array_equal(one.values, other.values)
+            np.testing.assert_array_equal(one.starts, other.starts)
+            assert one.values.dtype == other.values.dtype
+        elif isinstance(one, np.ndarray):
+            np.testing.assert_array_equal(one, other)
+        else:
+            assert one == other
+    assert [path.name for path in tmp_path.iterdir()] == ["packed.npz"]
+
+
+def test_another_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_text("no")
+    with pytest.raises(TrainingError, match=r"a\.npz: is no file of packed lists"):
+        read_packed(tmp_path / "a.npz")
+    with pytest.raises(TrainingError, match="token id 65536; expected a vocabulary of at most 655"):
+        token_row([65536], 9)
+
+
+def test_offsets_and_corrections_are_as_by_hand() -> None:
+    source = ListSource(packed(), SHARP, OPTIONS)
+    scores = np.linspace(1, 0, 12).astype(np.float16).astype(np.float32)
+    for one in (source.draw(1.0) for _ in range(40)):  # at the end: claims only
+        assert one.kind == "claim"
+        assert one.has_offset
+        documents = [int(text[-1]) - 200 for text in one.texts]
+        assert documents[0] == 0  # 13 is no candidate
+        assert len(set(documents)) == 8
+        top, rest = documents[1:5], documents[5:]
+        assert max(top) <= 6 < min(rest)
+        # four of the six at the top; three of six, which are a third of those below
+        by_hand = [0.0, *[log(6 / 4)] * 4, *[log(3 * 6 / 3)] * 3]
+        assert one.corrections == pytest.approx(by_hand)
+        assert one.offsets == pytest.approx([5.0, *(10 * scores[d - 1] for d in documents[1:])])
+
+
+def test_a_sentence_asks_for_the_rest_of_its_abstract_without_an_offset() -> None:
+    source = ListSource(packed(), SHARP, DrawOptions(mixture={"sentence": (1, 1)}))
+    found = [source.draw(0.0) for _ in range(20)]
+    assert not any(one.has_offset for one in found)
+    assert {tuple(one.texts[0].tolist()) for one in found} <= {(100, 7, 8), (7, 8)}
+
+
+def test_workers_share_the_lists_and_each_comes_before_one_comes_again() -> None:
+    mixture = {"claim": (1.0, 1.0)}
+    sources = [
+        ListSource(packed(8), SHARP, DrawOptions(mixture=mixture), worker=one, workers=2)
+        for one in range(2)
+    ]
+    seen = [[int(source.draw(0).query[0]) for _ in range(4)] for source in sources]
+    assert {*seen[0], *seen[1]} == {50, 52, 54, 56}
+    assert set(seen[0]).isdisjoint(seen[1])
+    assert set(seen[0][:2]) == set(seen[0][2:])
+
+
+def test_a_continued_training_draws_others() -> None:
+    def queries(stream: int) -> list[tuple[int, ...]]:
+        source = ListSource(packed(40), SHARP, OPTIONS, stream=stream)
+        return [tuple(int(t[-1]) for t in source.draw(0).texts) for _ in range(10)]
+
+    assert queries(0) == queries(0)
+    assert queries(0) != queries(7)
+
+
+def test_lists_with_too_few_negatives_are_an_error() -> None:
+    with pytest.raises(TrainingError, match="none of 6 lists has 13 negatives and a kind of the"):
+        ListSource(packed(), SHARP, DrawOptions(top=8, rest=5))
+
+
+def test_the_sharpness_counts_a_sampled_negative_for_all_it_stands_for() -> None:
+    lists = packed(40)
+    found = packed_sharpness(lists)
+    assert set(found.by_kind) == {"claim", "sentence"}
+    scores = np.array([0.5, *np.linspace(1, 0, 12)])
+    weights = np.array([1.0] * 7 + [3.0] * 6)
+    # the derivative of the logarithm of the likelihood is 0 there: expectation = observation
+    shares = weights * np.exp(found.overall * scores)
+    assert (shares * scores).sum() / shares.sum() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_pairs_are_cut_sorted_and_find_their_places() -> None:
+    source = ListSource(packed(), SHARP, OPTIONS)
+    lists = [source.draw(0.0) for _ in range(3)]
+    step = make_step(lists, longest=6, size=5, cls_id=101, sep_id=102)
+    assert sorted(np.concatenate([b.places for b in step.batches]).tolist()) == list(range(24))
+    lengths = np.concatenate([batch.lengths for batch in step.batches])
+    assert (np.diff(lengths) >= 0).all()
+    assert lengths.max() <= 6
+    for batch in step.batches:
+        for ids, segments, length, place in zip(
+            batch.ids, batch.segments, batch.lengths, batch.places, strict=True
+        ):
+            one = lists[place // 8]
+            text = one.texts[place % 8][:2].tolist()
+            whole = [101, *one.query.tolist(), 102, *text, 102]
+            assert ids.tolist() == whole + [0] * (len(ids) - length)
+            assert segments.tolist() == [0] * 3 + [1] * (length - 3) + [0] * (len(ids) - length)
