@@ -273,6 +273,7 @@ def train_command(lists: tuple[Path, ...], output: Path, as_json: bool, **option
     help="A folder of test collections that MODEL was not trained on; FOLDER:SPLIT for one split.",
 )
 @click.option("--choose-weight", is_flag=True, help="Also its weight against the first stages.")
+@click.option("--calibrate", is_flag=True, help="Also the probabilities of its scores.")
 @click.option("--queries", default=200, show_default=True, help="Of each collection, at most.")
 @click.option(
     "--indexes", type=click.Path(path_type=Path), help="Where the collections' indexes are kept."

@@ -1,12 +1,14 @@
-"""What a finished cross-encoder needs to be used well: its weight, and when `auto` may stop.
+"""What a finished cross-encoder needs to be used well: weight, calibration, when `auto` may stop.
 
-Both are chosen on dev collections that the model was not trained on, and kept in its folder.
+All are chosen on dev collections that the model was not trained on, and kept in its folder.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import numpy as np
 
 from scisearch.benchmarks.bound_choice import BoundChoice, choose_bound
 from scisearch.benchmarks.collection import Collection, read_collection, read_collections
@@ -18,11 +20,14 @@ from scisearch.benchmarks.interpolation_choice import (
     score_candidates,
 )
 from scisearch.benchmarks.latency import latency_queries
-from scisearch.index.errors import ConfigError
+from scisearch.index.errors import ConfigError, TrainingError
 from scisearch.index.progress import NoProgress, Progress
 from scisearch.rerank.interpolation import Interpolation
 from scisearch.rerank.model_settings import read_model_settings, write_model_settings
 from scisearch.rerank.search_config import SearchConfig
+from scisearch.rerank.training.calibrate import CalibrationReport, calibrate_scores
+
+_CALIBRATED = 20  # best fused candidates of a query that its probabilities are fitted on
 
 Scored = Sequence[tuple[Collection, Sequence[Candidates]]]
 
@@ -32,6 +37,7 @@ class FitOptions:
     """How a cross-encoder is fitted."""
 
     choose_weight: bool = False  # also weight and normalisation; else those that it has
+    calibrate: bool = False  # also the probabilities of its logits
     queries: int = 200  # of each collection, at most
     search: SearchConfig = field(default_factory=SearchConfig)  # mode and reranker are set here
     indexes: Path | None = None  # of the collections, kept there; None: built and thrown away
@@ -45,6 +51,7 @@ class RerankerFit:
     model: Path
     weight: InterpolationChoice | None  # None: it was not to be chosen
     bound: BoundChoice | None
+    calibration: CalibrationReport | None = None  # None: it was not to be fitted, or could not be
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
@@ -53,6 +60,7 @@ class RerankerFit:
             "model": str(self.model),
             "interpolation": None if self.weight is None else self.weight.to_json(),
             "bound": None if self.bound is None else self.bound.to_json(),
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
             "notes": list(self.notes),
         }
 
@@ -94,7 +102,8 @@ def fit_reranker(model: Path, dev: Sequence[str], options: FitOptions | None = N
             f"{model}: cannot be written ({error.strerror}), expected a folder of your own; copy"
             " the model into one"
         ) from error
-    return RerankerFit(model, weight, bound, notes)
+    calibration, more = _calibrated(model, scored) if options.calibrate else (None, ())
+    return RerankerFit(model, weight, bound, calibration, (*notes, *more))
 
 
 def bound_of(
@@ -105,6 +114,27 @@ def bound_of(
         return choose_bound(scored, interpolation), ()
     except ConfigError as error:
         return None, (f"no bound for --rerank auto: {error}",)
+
+
+def _calibrated(model: Path, scored: Scored) -> tuple[CalibrationReport | None, tuple[str, ...]]:
+    """The probabilities of the best candidates of every query, or why there are none."""
+    heads = [
+        (collection.qrels.get(one.query_id, {}), one)
+        for collection, candidates in scored
+        for one in candidates
+    ]
+    logits = [one.logits[:_CALIBRATED] for _, one in heads]
+    labels = [
+        [int(judged.get(doc_id, 0) > 0) for doc_id in one.doc_ids[:_CALIBRATED]]
+        for judged, one in heads
+    ]
+    try:
+        report = calibrate_scores(
+            model, np.concatenate(logits), np.concatenate(labels), [len(one) for one in labels]
+        )
+    except TrainingError as error:
+        return None, (f"not calibrated: {error}",)
+    return report, ()
 
 
 def read_dev(place: str) -> list[Collection]:

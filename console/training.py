@@ -150,11 +150,14 @@ def render_bound(choice: "BoundChoice", *, markdown: bool = False) -> str:
 def render_fit(fit: "RerankerFit") -> str:
     """What was chosen for a model, and where it is kept."""
     from scisearch.rerank.model_settings import SETTINGS_FILE
+    from scisearch.rerank.training.calibrate import calibration_markdown
 
     parts = []
     if fit.weight is not None:
         parts.append(render_interpolation(fit.weight))
     if fit.bound is not None:
         parts.append(render_bound(fit.bound))
+    if fit.calibration is not None:
+        parts.append(calibration_markdown(fit.calibration))
     parts += [f"note: {note}" for note in fit.notes]
     return "\n\n".join([*parts, f"kept in {fit.model / SETTINGS_FILE}"])

@@ -268,6 +268,7 @@ def fit_options(options: dict[str, Any]) -> "FitOptions":
     names = ("encoder", "device", "offline", "runtime")
     return FitOptions(
         choose_weight=options["choose_weight"],
+        calibrate=options["calibrate"],
         queries=options["queries"],
         search=SearchConfig(**{name: options[name] for name in names}),
         indexes=options["indexes"],

@@ -59,18 +59,45 @@ def calibrate_model(
         TrainingError: too few lists, or logits that do not rise with relevance.
         ModelError: the folder is no cross-encoder.
     """
-    if len(lists) < 4:
+    if len(lists) < 4:  # before they are scored
         raise TrainingError(
             f"calibration: found {len(lists)} held-out lists, expected at least 4 to fit on"
         )
     logits, labels = _scored(folder, lists, device)
-    second = np.repeat(np.arange(len(lists)) % 2 == 1, [len(one) for one in lists])
+    return calibrate_scores(folder, logits, labels, [len(one) for one in lists], method=method)
+
+
+def calibrate_scores(
+    folder: Path,
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    sizes: Sequence[int],
+    *,
+    method: Method | None = None,
+) -> CalibrationReport:
+    """As `calibrate_model`, of pairs that were scored already.
+
+    Args:
+        folder: the cross-encoder.
+        logits: (n_pairs,), list after list.
+        labels: (n_pairs,), 1 for relevant pairs and 0 for others.
+        sizes: pairs of each list; at least 4 lists.
+        method: as there.
+
+    Raises:
+        TrainingError: too few lists, or logits that do not rise with relevance.
+    """
+    if len(sizes) < 4:
+        raise TrainingError(
+            f"calibration: found {len(sizes)} held-out lists, expected at least 4 to fit on"
+        )
+    second = np.repeat(np.arange(len(sizes)) % 2 == 1, sizes)
     methods: tuple[Method, ...] = METHODS if method is None else (method,)
     tried = {name: _cross_fitted(logits, labels, second, name) for name in methods}
     chosen = min(methods, key=lambda name: float(np.mean((tried[name] - labels) ** 2)))
     report = CalibrationReport(
         fit_calibration(logits, labels, method=chosen),
-        len(lists),
+        len(sizes),
         _figures(sigmoid(logits), labels),
         _figures(tried[chosen], labels),
     )
