@@ -18,8 +18,8 @@ from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.modes import NO_VECTORS, NOT_RERANKED, chosen_mode
 from scisearch.rerank.search_config import Mode, SearchConfig
 from scisearch.retrieval.filters import allowed_documents, parse_filter
-from scisearch.retrieval.first_stages import open_first_stages
-from scisearch.retrieval.pools import Pools, pool_ordinals, within_pools
+from scisearch.retrieval.first_stages import open_first_stages, retrieve_lists
+from scisearch.retrieval.pools import Pools, pool_ordinals
 from scisearch.retrieval.ranking import (
     Hit,
     Mask,
@@ -251,15 +251,15 @@ class SearchPipeline:
         if not texts:
             return []
         self._load(watch)
-        depth = self._depth()
-        deepest = depth if pools is None else len(self.index.documents)
-        lists = {
-            name: leg.retrieve(texts, depth=deepest, allowed=allowed, watch=watch)
-            for name, leg in self._legs.items()
-        }
-        if pools is not None:
-            lists = {name: within_pools(found, pools, depth) for name, found in lists.items()}
-        found = [{name: lists[name][i] for name in lists} for i in range(len(texts))]
+        found = retrieve_lists(
+            self._legs,
+            texts,
+            depth=self._depth(),
+            n_documents=len(self.index.documents),
+            allowed=allowed,
+            pools=pools,
+            watch=watch,
+        )
         with watch.stage("fuse"):
             stages = [self._fused(legs) for legs in found]
         if self.mode != "rerank":

@@ -11,8 +11,8 @@ from scisearch.benchmarks.reweighing import Judged, judged_query
 from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import Progress, stage_of
 from scisearch.rerank.search_config import SearchConfig
-from scisearch.retrieval.first_stages import open_first_stages
-from scisearch.retrieval.pools import pool_ordinals, within_pools
+from scisearch.retrieval.first_stages import open_first_stages, retrieve_lists
+from scisearch.retrieval.pools import pool_ordinals
 from scisearch.retrieval.ranking import Query, Scored
 
 _BATCH = 32  # queries searched together, as a run does
@@ -51,22 +51,23 @@ def retrieve_once(
         runtime=config.runtime,
     )
     documents, queries, pools = index.documents, collection.queries, collection.pools
-    asked = depth if pools is None else len(documents)
     found: list[QueryLists] = []
     with stage_of(progress, "first stages", len(queries), unit="queries"):
         for begin in range(0, len(queries), _BATCH):
             part = queries[begin : begin + _BATCH]
-            texts = [query.text for query in part]
-            lists = {name: one.retrieve(texts, depth=asked) for name, one in stages.items()}
+            own = None
             if pools is not None:
                 own = pool_ordinals(pools, [query.query_id for query in part], documents.ordinal)
-                lists = {name: within_pools(of, own, depth) for name, of in lists.items()}
-            for place, query in enumerate(part):
-                # nothing answers a blank query, as in a search
-                legs = {
-                    name: of[place].cut(depth if query.text.strip() else 0)
-                    for name, of in lists.items()
-                }
+            lists = retrieve_lists(
+                stages,
+                [query.text for query in part],
+                depth=depth,
+                n_documents=len(documents),
+                pools=own,
+            )
+            for query, legs in zip(part, lists, strict=True):
+                if not query.text.strip():  # nothing answers it, as in a search
+                    legs = {name: of.cut(0) for name, of in legs.items()}
                 found.append(QueryLists(query, legs, _judged(index, collection, query)))
             progress.advance(len(part))
     return found

@@ -1,11 +1,13 @@
-"""The first stages of an open index, opened by name."""
+"""The first stages of an open index, opened by name, and asked for their lists."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from scisearch.index.opened import OpenIndex
 from scisearch.index.runtimes import Runtime
+from scisearch.index.stopwatch import Stopwatch
 from scisearch.retrieval.bm25 import BM25Retriever, RankBM25Retriever
-from scisearch.retrieval.ranking import Retriever
+from scisearch.retrieval.pools import within_pools
+from scisearch.retrieval.ranking import Mask, Ordinals, Retriever, Scored
 
 
 def open_first_stages(
@@ -41,3 +43,34 @@ def open_first_stages(
             index, encoder=encoder, device=device, offline=offline, runtime=runtime
         )
     return stages
+
+
+def retrieve_lists(
+    stages: Mapping[str, Retriever],
+    texts: Sequence[str],
+    *,
+    depth: int,
+    n_documents: int,
+    allowed: Mask | None = None,
+    pools: Sequence[Ordinals] | None = None,
+    watch: Stopwatch | None = None,
+) -> list[dict[str, Scored]]:
+    """Each query's list of every stage by name, of at most `depth` documents.
+
+    Args:
+        stages: by name.
+        texts: the queries.
+        depth: of each list.
+        n_documents: of the index; so deep is looked for the documents of a pool.
+        allowed: the documents that are searched; None: all.
+        pools: one for each query, the documents that it ranks; None: all.
+        watch: told the stages' times.
+    """
+    asked = depth if pools is None else n_documents
+    lists = {
+        name: stage.retrieve(texts, depth=asked, allowed=allowed, watch=watch)
+        for name, stage in stages.items()
+    }
+    if pools is not None:
+        lists = {name: within_pools(found, pools, depth) for name, found in lists.items()}
+    return [{name: lists[name][place] for name in lists} for place in range(len(texts))]

@@ -226,12 +226,10 @@ def test_another_model_than_the_one_that_built_the_index_is_refused(
         SearchPipeline.open(index, options).search("gene")
 
 
-def test_a_rerank_weight_outside_its_range_is_refused(
-    index: Path, tiny_cross_encoder: Path
-) -> None:
-    options = config("rerank", tiny_cross_encoder, rerank_weight=2.0)
+def test_a_rerank_weight_outside_its_range_is_refused(tiny_cross_encoder: Path) -> None:
+    """Before an index is opened or a model loaded."""
     with pytest.raises(ConfigError, match=r"rerank weight 2.0; expected a number from 0"):
-        SearchPipeline.open(index, options).search("gene")
+        config("rerank", tiny_cross_encoder, rerank_weight=2.0)
 
 
 def test_build_query_and_run_need_no_network(
