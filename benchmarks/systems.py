@@ -21,7 +21,6 @@ from scisearch.index.progress import NoProgress, Progress
 from scisearch.index.static_encoder import STATIC_ENCODER
 from scisearch.pipeline import SearchPipeline
 from scisearch.rerank.search_config import MODES, Mode, SearchConfig
-from scisearch.rerank.stage import has_reranker
 from scisearch.retrieval.dense import DenseRetriever, open_dense
 
 _COMPARED_IDS = 1000
@@ -95,19 +94,13 @@ def open_systems(
     Args:
         index: what they search.
         config: their numbers; the mode is set here.
-        names: which ones; None: all that index and models allow.
+        names: which ones; None: all that the index allows.
 
     Raises:
-        ConfigError: one that the index or the configuration has no part for.
+        ConfigError: one that the index has no part for.
     """
     if names is None:
-        names = [
-            mode
-            for mode in MODES
-            if mode == "bm25"
-            or (mode in ("dense", "hybrid") and index.has_vectors)
-            or (mode == "rerank" and has_reranker(config.reranker))
-        ]
+        names = [mode for mode in MODES if mode not in ("dense", "hybrid") or index.has_vectors]
 
     @cache
     def dense() -> DenseRetriever:

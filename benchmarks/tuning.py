@@ -41,7 +41,7 @@ from scisearch.index.errors import ConfigError
 from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import NoProgress, Progress
 from scisearch.rerank.search_config import SearchConfig
-from scisearch.rerank.stage import RerankStage, has_reranker, open_rerank_stage
+from scisearch.rerank.stage import RerankStage, open_rerank_stage
 
 _LEAST_QUERIES = 10
 
@@ -57,6 +57,7 @@ class TuningRequest:
     judged_pool: bool = False
     index: Path | None = None  # None: in `work`, built where there is none
     search: SearchConfig = field(default_factory=SearchConfig)  # its models; the rest is tuned
+    reranking: bool = True  # also the cross-encoder; else the first stages only
     depths: tuple[int, ...] | None = None  # of the first stages; None: DEPTHS
     rerank_depths: tuple[int, ...] | None = None
     folds: int = 5
@@ -130,17 +131,17 @@ def _index(request: TuningRequest, collection: Collection, progress: Progress) -
 
 
 def _reranker(request: TuningRequest, index: OpenIndex) -> RerankStage | None:
-    """The cross-encoder, if there is one.
+    """The cross-encoder, unless it is left out.
 
     Raises:
-        ConfigError: there is neither one nor a second first stage.
+        ConfigError: it is, and there is no second first stage.
     """
-    if has_reranker(request.search.reranker):
+    if request.reranking:
         return open_rerank_stage(index, request.search)
     if not index.has_vectors:
         raise ConfigError(
-            f"{index.path}: has no vectors, and no --reranker is named: BM25 alone has nothing to"
-            " tune; name a reranker, or an index with vectors"
+            f"{index.path}: has no vectors, and --no-reranking leaves out the cross-encoder: BM25"
+            " alone has nothing to tune; leave out one of them"
         )
     return None
 

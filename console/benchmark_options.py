@@ -94,7 +94,6 @@ def request_of_options(collection: str, options: dict[str, Any]) -> "BenchmarkRe
     from scisearch.benchmarks.benchmark_request import BenchmarkRequest
     from scisearch.benchmarks.peers.catalogue import parse_peers
     from scisearch.benchmarks.systems import parse_systems
-    from scisearch.rerank.stage import has_reranker
 
     names = (
         *("split", "ignore", "judged_pool", "index"),
@@ -102,13 +101,12 @@ def request_of_options(collection: str, options: dict[str, Any]) -> "BenchmarkRe
     )
     own = {name: options.pop(name) for name in names}
     systems, out, peers = (options.pop(name) for name in ("systems", "out", "peers"))
-    reranker = has_reranker(options["reranker"])
     return BenchmarkRequest(
         out=out or Path("report"),
         collection=collection,
         systems=parse_systems(systems) if systems is not None else None,
         search=search_config(10, options),
-        peers=parse_peers(peers, reranker=reranker) if peers is not None else (),
+        peers=parse_peers(peers) if peers is not None else (),
         command=typed_command(),
         **own,
     )

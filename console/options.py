@@ -66,9 +66,8 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
     click.option(
         "--rerank",
         type=click.Choice(["full", "auto"]),
-        default="full",
-        show_default=True,
-        help="Rerank all of these, or in fused order until the top 10 is not expected to change.",
+        help="Rerank all of these, or in fused order until the top 10 is not expected to change."
+        "  [default: full; a query with the built-in cross-encoder: auto]",
     ),
     click.option("--reranker", help="Cross-encoder: hub id, folder or built-in name."),
     click.option(
@@ -139,7 +138,8 @@ def search_config(
     """The search options as a SearchConfig: typed, else of the --config file, else by default.
 
     With `shows_top`, `--rerank auto` looks at the hits that come out, unless the file says at how
-    many.
+    many; and it is the default where it is known to cost nothing: with the built-in cross-encoder,
+    unless probabilities decide what comes out.
 
     Raises:
         ConfigError: the file cannot be read, or a value does not fit.
@@ -152,6 +152,8 @@ def search_config(
         settings |= {k: value for k, value in read_config(path).items() if not _typed(k)}
     if shows_top:
         settings.setdefault("auto_top", settings["cutoff"])
+        if settings.get("reranker") is None and settings.get("min_probability") is None:
+            settings["rerank"] = settings.get("rerank") or "auto"
     return config_of({name: value for name, value in settings.items() if value is not None})
 
 

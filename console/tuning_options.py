@@ -72,6 +72,12 @@ tuning_options = options_of(
         show_default=True,
         help="What of a stage's held-out gain must be above 0: its 95% interval, or its mean.",
     ),
+    click.option(
+        "--reranking/--no-reranking",
+        default=True,
+        show_default=True,
+        help="Also score candidates with the cross-encoder, which takes its time.",
+    ),
     click.option("--reranker", help="Cross-encoder: hub id, folder or built-in name."),
     click.option("--encoder", help="Bi-encoder: hub id, folder or built-in name."),
     model_options,

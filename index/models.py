@@ -38,8 +38,8 @@ class BuiltIn:
     name: str
     kind: Kind
     location: str  # a folder; under `package` when that is named, else under scisearch itself
+    sha256: str  # of the weights
     package: str | None = None  # an importable module
-    sha256: str | None = None  # None: this version has no weights for it
 
 
 BUILT_IN = (
@@ -54,7 +54,7 @@ BUILT_IN = (
         name=DEFAULT_CROSS_ENCODER,
         kind="cross-encoder",
         location="rerank/weights",
-        sha256=None,
+        sha256="6cccd1cafd4be85d6127b6d40e85664c4648bcaff27044582a5c39fd46a235df",
     ),
 )
 
@@ -114,11 +114,6 @@ def _resolve_built_in(built_in: BuiltIn, kind: Kind) -> ResolvedModel | None:
     """The built-in model, or None when the package that holds it is not installed."""
     if built_in.kind != kind:
         raise ModelError(f"{built_in.name} is a {built_in.kind}, a {kind} is needed here")
-    if built_in.sha256 is None:
-        raise ModelError(
-            f"{built_in.name}: no built-in {kind} weights in this version;"
-            " name a model: --reranker FOLDER or a hub id"
-        )
     folder = _built_in_folder(built_in)
     if folder is None:
         return None

@@ -1,21 +1,24 @@
-"""Which mode a search has: the one asked for, or the fullest that index and models allow."""
+"""Which mode a search has: the one asked for, or what is known to pay."""
 
 from scisearch.index.errors import ConfigError
 from scisearch.index.opened import OpenIndex
 from scisearch.rerank.search_config import Mode, SearchConfig
 
 NOT_RERANKED = (
-    "not reranked: this version has no built-in cross-encoder; name one with --reranker"
-    " (a hub id or a folder)"
+    "not reranked: --mode rerank has the built-in cross-encoder reorder the best candidates, which"
+    " helps with claims and not with every kind of query; --reranker names another"
 )
 NO_VECTORS = "BM25 only: the index was built with --no-dense"
 
 
 def chosen_mode(index: OpenIndex, config: SearchConfig) -> Mode:
-    """The mode of the configuration, or the fullest there is.
+    """The mode asked for; else reranking where a cross-encoder is named, else the fused list.
+
+    The built-in cross-encoder is not used unasked: it gains on claims and loses on some collections
+    (benchmarks/LOG.md, 2026-11-27).
 
     Raises:
-        ConfigError: it needs a part that the index or the configuration has not, or the
+        ConfigError: it needs a part that the index has not, or the
             configuration has an option that only mode rerank understands.
     """
     mode = _possible_mode(index, config)
@@ -28,16 +31,10 @@ def chosen_mode(index: OpenIndex, config: SearchConfig) -> Mode:
 
 
 def _possible_mode(index: OpenIndex, config: SearchConfig) -> Mode:
-    from scisearch.rerank.stage import has_reranker
-
-    wanted = config.mode
-    if wanted in ("dense", "hybrid"):
+    if config.mode in ("dense", "hybrid"):
         _ = index.vectors  # raises the error that names the way out
-    reranked = has_reranker(config.reranker)
-    if wanted == "rerank" and not reranked:
-        raise ConfigError(NOT_RERANKED)
-    if wanted is not None:
-        return wanted
-    if reranked:
+    if config.mode is not None:
+        return config.mode
+    if config.reranker is not None:
         return "rerank"
     return "hybrid" if index.has_vectors else "bm25"

@@ -27,7 +27,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class SearchConfig:
-    """What happens to a query. `mode` None is the fullest one that index and models allow."""
+    """What happens to a query. `mode` None is chosen by `chosen_mode`."""
 
     mode: Mode | None = None
     depth: int = 100  # documents from each first stage

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.index.errors import ConfigError
-from scisearch.index.models import BUILT_IN, DEFAULT_CROSS_ENCODER, resolve_model
+from scisearch.index.models import DEFAULT_CROSS_ENCODER, resolve_model
 from scisearch.index.opened import OpenIndex
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.anytime import TOP, LogitBound, StoppingRule
@@ -174,20 +174,12 @@ class RerankStage:
         return replace(outcome, stages=stages, notes=(*outcome.notes, note))
 
 
-def has_reranker(name: str | None) -> bool:
-    """Whether there is a cross-encoder to use: a named one, or one that comes with this version."""
-    return name is not None or any(
-        one.name == DEFAULT_CROSS_ENCODER and one.sha256 is not None for one in BUILT_IN
-    )
-
-
 def prepare_built_in(device: str | None = None) -> None:
-    """Make the built-in cross-encoder, if there is one, ready for queries without PyTorch."""
+    """Make the built-in cross-encoder ready for queries without PyTorch."""
     from scisearch.rerank.cross_encoder import runtime_of
 
-    if has_reranker(None):
-        model = resolve_model(DEFAULT_CROSS_ENCODER, offline=True, kind="cross-encoder")
-        runtime_of(model, device=device)
+    model = resolve_model(DEFAULT_CROSS_ENCODER, offline=True, kind="cross-encoder")
+    runtime_of(model, device=device)
 
 
 def open_rerank_stage(index: OpenIndex, config: SearchConfig) -> RerankStage:

@@ -89,26 +89,19 @@ LEFT_OUT = {
 }
 
 
-def parse_peers(names: str, *, reranker: bool) -> tuple[str, ...]:
-    """The peers named in "bm25s,txtai", in the order of the catalogue.
-
-    Args:
-        names: or `all`: those of the catalogue that the models suffice for.
-        reranker: whether there is a cross-encoder to give to a peer.
+def parse_peers(names: str) -> tuple[str, ...]:
+    """The peers named in "bm25s,txtai" or by `all`, in the order of the catalogue.
 
     Raises:
-        ConfigError: an unknown name, one that cannot be installed, a peer that reranks and no
-            cross-encoder, or none at all.
+        ConfigError: an unknown name, one that cannot be installed, or none at all.
     """
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if wanted == [ALL]:
-        return tuple(peer.name for peer in PEERS if reranker or not peer.reranks)
+        return tuple(peer.name for peer in PEERS)
     known = {peer.name: peer for peer in PEERS}
     for name in wanted:
         if name in LEFT_OUT:
             raise ConfigError(f"peers: {LEFT_OUT[name]}; leave {name} out")
-        if name in known and known[name].reranks and not reranker:
-            raise ConfigError(f"peers: {name} needs a cross-encoder; name one with --reranker")
     unknown = [name for name in wanted if name not in known]
     if unknown or not wanted:
         found = ", ".join(unknown) or "none"

@@ -120,7 +120,8 @@ def test_what_cannot_be_tuned_on(collection: Path, name: str, content: str, word
 
 def test_other_mistakes_of_tuning(tmp_path: Path, collection: Path, index: Path) -> None:
     assert "no such folder, expected one with" in tune(tmp_path / "absent")
-    assert "BM25 alone has nothing to tune; name a reranker" in tune(collection, "--index", index)
+    alone = tune(collection, "--index", index, "--no-reranking")
+    assert "BM25 alone has nothing to tune; leave out one of them" in alone
     beyond = tune(collection, "--index", index, "--depths", "5,10,500")
     assert (
         "depths: found 5, 500, expected numbers from 10 (nDCG@10 looks at so many) to 12" in beyond

@@ -182,15 +182,23 @@ def test_an_interrupted_run_continues_to_the_same_bytes(
     assert cut.read_bytes() == whole.read_bytes()
 
 
-def test_the_default_mode_is_the_fullest_there_is(index: Path, tiny_cross_encoder: Path) -> None:
+def test_the_default_mode_reranks_where_a_cross_encoder_is_named(
+    index: Path, tiny_cross_encoder: Path
+) -> None:
     without = SearchPipeline.open(index, SearchConfig(offline=True)).search("gene")
     assert without.mode == "hybrid"
-    assert without.notes[0].startswith("not reranked: ")
-    assert "--reranker" in without.notes[0]
+    assert without.notes[0].startswith("not reranked: --mode rerank ")
     named = SearchPipeline.open(
         index, SearchConfig(offline=True, reranker=str(tiny_cross_encoder))
     ).search("gene")
     assert named.mode == "rerank"
+
+
+def test_the_built_in_cross_encoder_answers_when_asked(index: Path) -> None:
+    asked = SearchConfig(mode="rerank", cutoff=5, depth=4, offline=True)
+    result = SearchPipeline.open(index, asked).search("gene")
+    assert result.mode == "rerank"
+    assert result.hits[0].probability is not None  # ours is calibrated
 
 
 def test_an_empty_query_has_no_hits_and_says_why(index: Path, tiny_cross_encoder: Path) -> None:

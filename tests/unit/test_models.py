@@ -100,9 +100,11 @@ def test_the_other_kind_of_model_is_refused(
         resolve_model(str(folder), kind=kind)
 
 
-def test_the_built_in_cross_encoder_has_a_place_but_no_weights_yet() -> None:
-    with pytest.raises(ModelError, match="no built-in cross-encoder weights in this version"):
-        resolve_model(DEFAULT_CROSS_ENCODER, kind="cross-encoder")
+def test_the_built_in_cross_encoder_comes_with_the_package() -> None:
+    for name in (DEFAULT_CROSS_ENCODER, "science-cross-encoder"):
+        model = resolve_model(name, offline=True, kind="cross-encoder")
+        assert (model.name, model.source) == (DEFAULT_CROSS_ENCODER, "built-in")
+        assert model.folder == Path(models.__file__).parents[1] / "rerank" / "weights"
 
 
 def test_a_built_in_of_the_other_kind_is_refused() -> None:

@@ -15,12 +15,11 @@ def test_every_peer_has_a_file_and_one_of_our_systems_beside_it() -> None:
 
 
 def test_peers_are_named_in_any_order() -> None:
-    assert parse_peers("txtai, bm25s,txtai", reranker=False) == ("bm25s", "txtai")
+    assert parse_peers("txtai, bm25s,txtai") == ("bm25s", "txtai")
 
 
-def test_all_are_those_that_the_models_suffice_for() -> None:
-    plain, full = (parse_peers("all", reranker=one) for one in (False, True))
-    assert set(full) - set(plain) == {"sentence-transformers-rerank", "lancedb-rerank"}
+def test_all_are_those_of_the_catalogue() -> None:
+    assert parse_peers("all") == tuple(peer.name for peer in PEERS)
 
 
 @pytest.mark.parametrize(
@@ -29,12 +28,11 @@ def test_all_are_those_that_the_models_suffice_for() -> None:
         ("scifact", "peers: found scifact, expected all or some of rank-bm25,.*before --peers"),
         ("", "peers: found none, expected all"),
         ("bm25s,retriv", r"peers: retriv 0.2.3 asks for pystemmer 2.0.1 .*; leave retriv out"),
-        ("lancedb-rerank", "peers: lancedb-rerank needs a cross-encoder; name one with --reranker"),
     ],
 )
 def test_what_is_no_peer(names: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        parse_peers(names, reranker=False)
+        parse_peers(names)
 
 
 def test_a_card_of_another_version_may_have_other_peers() -> None:
