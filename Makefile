@@ -34,6 +34,7 @@ demo: $(VENV)/installed
 	$(SEARCH) build-index $(DEMO)/corpus.parquet --index $(DEMO)/index
 	$(SEARCH) query "where does the gold in jewellery come from" --index $(DEMO)/index --cutoff 3
 	$(SEARCH) query "why does a thin trickle from the kitchen faucet turn into beads" --index $(DEMO)/index --cutoff 3 --explain
+	$(SEARCH) query "magnets lose their order above a certain temperature" --index $(DEMO)/index --cutoff 3 --mode rerank
 	$(SEARCH) run $(DEMO)/topics.tsv --index $(DEMO)/index --mode bm25 --output $(DEMO)/bm25.run --tag bm25
 	$(SEARCH) run $(DEMO)/topics.tsv --index $(DEMO)/index --mode hybrid --output $(DEMO)/hybrid.run --tag hybrid
 	$(SEARCH) evaluate $(DEMO)/bm25.run $(DEMO)/hybrid.run $(DEMO)/qrels.txt
