@@ -6,7 +6,7 @@ from scisearch.rerank.search_config import Mode, SearchConfig
 
 NOT_RERANKED = (
     "not reranked: --mode rerank has the built-in cross-encoder reorder the best candidates, which"
-    " helps with claims and not with every kind of query; --reranker names another"
+    " helps on some collections and hurts on others (search tune tells); --reranker names another"
 )
 NO_VECTORS = "BM25 only: the index was built with --no-dense"
 
@@ -14,8 +14,8 @@ NO_VECTORS = "BM25 only: the index was built with --no-dense"
 def chosen_mode(index: OpenIndex, config: SearchConfig) -> Mode:
     """The mode asked for; else reranking where a cross-encoder is named, else the fused list.
 
-    The built-in cross-encoder is not used unasked: it gains on claims and loses on some collections
-    (benchmarks/LOG.md, 2026-11-27).
+    The built-in cross-encoder is not used unasked: it gains little and loses on some
+    collections (benchmarks/LOG.md, 2026-11-27).
 
     Raises:
         ConfigError: it needs a part that the index has not, or the
