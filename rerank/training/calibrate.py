@@ -59,10 +59,7 @@ def calibrate_model(
         TrainingError: too few lists, or logits that do not rise with relevance.
         ModelError: the folder is no cross-encoder.
     """
-    if len(lists) < 4:  # before they are scored
-        raise TrainingError(
-            f"calibration: found {len(lists)} held-out lists, expected at least 4 to fit on"
-        )
+    _check_enough(len(lists))  # before they are scored
     logits, labels = _scored(folder, lists, device)
     return calibrate_scores(folder, logits, labels, [len(one) for one in lists], method=method)
 
@@ -87,10 +84,7 @@ def calibrate_scores(
     Raises:
         TrainingError: too few lists, or logits that do not rise with relevance.
     """
-    if len(sizes) < 4:
-        raise TrainingError(
-            f"calibration: found {len(sizes)} held-out lists, expected at least 4 to fit on"
-        )
+    _check_enough(len(sizes))
     second = np.repeat(np.arange(len(sizes)) % 2 == 1, sizes)
     methods: tuple[Method, ...] = METHODS if method is None else (method,)
     tried = {name: _cross_fitted(logits, labels, second, name) for name in methods}
@@ -122,6 +116,13 @@ def calibration_markdown(report: CalibrationReport) -> str:
         " probabilities are too high. The figures are of halves that were not fitted on; 10 bins."
     )
     return "\n".join(lines)
+
+
+def _check_enough(n_lists: int) -> None:
+    if n_lists < 4:
+        raise TrainingError(
+            f"calibration: found {n_lists} held-out lists, expected at least 4 to fit on"
+        )
 
 
 def _scored(
