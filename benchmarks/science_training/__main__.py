@@ -67,10 +67,10 @@ def prepare(corpora: Path, output: Path, **options: Any) -> None:
 @click.option("--minutes", type=float, required=True, help="Continued trainings count together.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--workers", type=int, help="One a core on a CPU; beside a GPU, those that feed it.")
-@click.option("--lists", type=int, help="In a step; 24 on a CPU, 128 on a GPU.")
+@click.option("--lists", type=int, help="In a step; 16 on a CPU, 128 on a GPU.")
 @click.option("--micro-batch", type=int, help="Pairs together; 48 on a CPU, 1024 on a GPU.")
 @click.option("--freeze", default=1, show_default=True, help="Lowest layers; -1: nothing.")
-@click.option("--learning-rate", default=1.5e-4, show_default=True)
+@click.option("--learning-rate", default=1e-4, show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "float32", "mixed"]), default="auto")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--half", is_flag=True, help="Write the weights in fp16.")
@@ -108,7 +108,7 @@ def _settings(options: dict[str, Any]) -> Any:
         device=device,
         numbers="float32" if numbers == "float32" else "bf16",
         workers=options["workers"] or (_cores() if on_cpu else min(8, _cores())),
-        lists=options["lists"] or (24 if on_cpu else 128),
+        lists=options["lists"] or (16 if on_cpu else 128),
         micro_batch=options["micro_batch"] or (48 if on_cpu else 1024),
         frozen=options["freeze"] if options["freeze"] >= 0 else None,
         learning_rate=options["learning_rate"],

@@ -11,36 +11,49 @@ from numpy.typing import NDArray
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.index.errors import TrainingError
 from scisearch.rerank.training.sharpness import ScoredRow, Sharpness, fit_by_kind
+from scisearch.rerank.training.soft_targets import soft_target
 
 # Shares of the kinds at the first step and at the last: general first, science and claims last.
 MIXTURE: Mapping[str, tuple[float, float]] = {
-    "question": (0.30, 0.22),
-    "qkeywords": (0.09, 0.05),
-    "claim": (0.08, 0.14),
-    "definition": (0.025, 0.015),
-    "citation": (0.12, 0.09),
-    "context": (0.08, 0.06),
-    "cocitation": (0.04, 0.04),
-    "tldr": (0.05, 0.07),
-    "keywords": (0.10, 0.10),
+    "question": (0.28, 0.24),
+    "qkeywords": (0.09, 0.07),
+    "claim": (0.09, 0.13),
+    "definition": (0.03, 0.02),
+    "citation": (0.08, 0.06),
+    "context": (0.07, 0.06),
+    "cocitation": (0.03, 0.03),
+    "tldr": (0.06, 0.07),
+    "keywords": (0.11, 0.11),
     "sentence": (0.06, 0.05),
-    "title": (0.03, 0.03),
-    "heading": (0.012, 0.015),
-    "scifact": (0.015, 0.06),
+    "title": (0.05, 0.05),
+    "heading": (0.02, 0.02),
+    "scifact": (0.03, 0.05),
 }
+# The judged texts' share of the target: low where a list's relevant texts are found, not complete.
+LABEL_SHARES: Mapping[str, float] = {
+    "qkeywords": 0.5,
+    "citation": 0.3,
+    "context": 0.4,
+    "cocitation": 0.3,
+    "keywords": 0.4,
+    "heading": 0.3,
+}
+_LABEL_SHARE = 0.6  # of the other kinds
+_CERTAIN_SHARE = 0.95  # without the first stage's opinion: the rest is even
 # The first stage matched these queries with the very text they are from: its scores of them tell
 # nothing of those it gives to what people type.
 _WITHOUT_OFFSET = frozenset({"sentence", "title"})
+_MOST_RELEVANT = 3  # relevant texts in a list
 _UNTITLED = 0.08  # share of the lists whose documents stand without their titles
 _LONGEST_QUERY = 110  # tokens of a document that asks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnList:
-    """A query and n texts as token ids, the relevant one first; numbers are (n,) float32.
+    """A query and n texts as token ids, `relevant` ones first; numbers are (n,) float32.
 
     `offsets` are sharpness times fused score, `corrections` -ln of each inclusion rate;
-    `has_offset` is false where the offsets mean nothing.
+    `has_offset` is false where the offsets mean nothing. `targets` sum to 1.
     """
 
     kind: str
@@ -49,13 +62,15 @@ class DrawnList:
     offsets: NDArray[np.float32]
     corrections: NDArray[np.float32]
     has_offset: bool
+    relevant: int
+    targets: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class DrawOptions:
     """What a list is made of."""
 
-    top: int = 4  # negatives of the top ranks
+    top: int = 4  # negatives of the top ranks; up to two give way to further relevant texts
     rest: int = 3  # negatives of the ranks below
     seed: int = 1
     mixture: Mapping[str, tuple[float, float]] | None = None  # None: MIXTURE
@@ -115,40 +130,54 @@ class ListSource:
     def _list(self, kind: str, row: int) -> DrawnList:
         packed, draw = self._packed, self._generator
         titled = kind != "title" and draw.random() > _UNTITLED
-        positive, positive_score = self._positive(row)
-        negatives, scores, corrections = self._negatives(row)
-        texts = [packed.document(int(one), with_title=titled) for one in (positive, *negatives)]
+        positives, positive_scores = self._positives(kind, row)
+        negatives, scores, corrections = self._negatives(row, len(positives))
+        some = (*positives.tolist(), *negatives.tolist())
+        texts = [packed.document(one, with_title=titled) for one in some]
         instead = packed.instead[row]
         if len(instead):
-            head = packed.titles[positive] if titled else packed.titles.values[:0]
+            head = packed.titles[int(positives[0])] if titled else packed.titles.values[:0]
             texts[0] = np.concatenate([head, instead])
         query, asking = packed.queries[row], int(packed.asking[row])
         if asking >= 0 and draw.random() < 0.5:
             query = packed.document(asking)[:_LONGEST_QUERY]
-        offsets = np.concatenate([[positive_score], scores]).astype(np.float32)
+        fused = np.nan_to_num(np.concatenate([positive_scores, scores]).astype(np.float32))
+        offsets = np.float32(self._sharpness.of(kind)) * fused
+        has_offset = kind not in _WITHOUT_OFFSET and not np.isnan(positive_scores).any()
+        exponents, share = offsets + corrections, LABEL_SHARES.get(kind, _LABEL_SHARE)
+        if not has_offset:
+            exponents, share = np.zeros_like(offsets), _CERTAIN_SHARE
         return DrawnList(
             kind=kind,
             query=query,
             texts=texts,
-            offsets=self._sharpness.of(kind) * np.nan_to_num(offsets),
-            corrections=np.concatenate([[0], corrections]).astype(np.float32),
-            has_offset=kind not in _WITHOUT_OFFSET and not np.isnan(positive_score),
+            offsets=offsets,
+            corrections=corrections,
+            has_offset=has_offset,
+            relevant=len(positives),
+            targets=soft_target(exponents, len(positives), share),
         )
 
-    def _positive(self, row: int) -> tuple[int, float]:
-        """One of the relevant documents, a candidate where one is."""
+    def _positives(self, kind: str, row: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """One to three of the relevant documents, candidates where one is."""
         documents, scores = self._packed.of_positives(row)
         found = np.flatnonzero(~np.isnan(scores))
-        place = int(self._generator.choice(found if len(found) else len(documents)))
-        return int(documents[place]), float(scores[place])
+        count = 1
+        if len(found) > 1 and kind not in _WITHOUT_OFFSET:
+            count = min(len(found), 1 + int(self._generator.integers(_MOST_RELEVANT)))
+        pool = found if len(found) else np.arange(len(documents))
+        places = self._generator.choice(pool, count, replace=False)
+        return documents[places], scores[places]
 
-    def _negatives(self, row: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Documents, scores and corrections: some of the top ranks, some of those below."""
+    def _negatives(
+        self, row: int, relevant: int
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float32]]:
+        """Documents and scores: some of the top ranks, some of those below; and all corrections."""
         documents, scores = self._packed.of_negatives(row)
         n_top = int(self._packed.n_top[row])
         n_below = len(documents) - n_top
-        wanted = self._options.top + self._options.rest
-        top = min(n_top, max(self._options.top, wanted - n_below))
+        wanted = self._options.top + self._options.rest - (relevant - 1)
+        top = min(n_top, max(self._options.top - (relevant - 1), wanted - n_below))
         rest = wanted - top
         draw = self._generator
         chosen = np.concatenate(
@@ -157,10 +186,12 @@ class ListSource:
                 n_top + draw.choice(n_below, rest, replace=False),
             ]
         ).astype(np.int64)
+        candidates = int((~np.isnan(self._packed.of_positives(row)[1])).sum())
+        corrections = [log(max(1, candidates) / relevant)] * relevant
         below = float(self._packed.rate[row]) * rest / max(1, n_below)
-        corrections = [-log(top / n_top)] * top if top else []
+        corrections += [-log(top / n_top)] * top if top else []
         corrections += [-log(below)] * rest if rest else []
-        return documents[chosen], scores[chosen], np.array(corrections)
+        return documents[chosen], scores[chosen], np.array(corrections, np.float32)
 
 
 def packed_sharpness(packed: PackedLists, *, seed: int = 1) -> Sharpness:

@@ -17,8 +17,6 @@ from scisearch.benchmarks.science_training.micro_batches import MicroBatch, Step
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.settings import Clock, Settings
 from scisearch.benchmarks.science_training.state import State
-from scisearch.rerank.training.losses import OFFSET_SHARE
-from scisearch.rerank.training.residual_loss import objective, residual_losses
 from scisearch.rerank.training.sharpness import Sharpness
 
 _LONGEST_GRADIENT = 1.0
@@ -27,7 +25,10 @@ _PADDED = -1e4  # added to the exponents of padding
 
 @dataclass(frozen=True, slots=True)
 class StepLosses:
-    """Mean cross-entropy of the lists with an offset: first stage, model with it, model alone."""
+    """How unlikely the relevant texts are, -ln, mean of the lists with an offset.
+
+    By the first stage, by half of it and half of the model's logits, and by the model alone.
+    """
 
     first: float
     both: float
@@ -45,7 +46,6 @@ class Learner:
         settings: Settings,
         *,
         lock: AbstractContextManager[object] | None = None,
-        worker: int = 0,
     ) -> None:
         """Take the model over; `lock` is held while the weights change."""
         dtype = torch.bfloat16 if settings.numbers == "bf16" else torch.float32
@@ -57,8 +57,6 @@ class Learner:
             one.requires_grad_(False)
         for one in self._learned:
             one.requires_grad_(True)
-        # another draw for a continued training: it begins at another step
-        self._draw = np.random.default_rng([settings.seed, 9, worker, int(state.counts[0])])
 
     def step(self, step: Step, done: float) -> StepLosses | None:
         """Learn from the lists when a share `done` of the time has passed.
@@ -69,17 +67,12 @@ class Learner:
         for one in self._learned:
             one.grad = None
         logits = self.logits(step)
-        told = (_to(numbers, logits) for numbers in (step.offsets, step.corrections))
-        offsets, corrections = told
-        has_offset = _to(step.has_offset, logits)
-        given = _to((self._draw.random(len(has_offset)) < OFFSET_SHARE).astype(np.float32), logits)
-        loss = objective(
-            logits, offsets, corrections, has_offset=has_offset, given=given, done=done
-        )
+        corrections, targets = _to(step.corrections, logits), _to(step.targets, logits)
+        loss = -(targets * torch.log_softmax(logits + corrections, dim=1)).sum(dim=1).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         if not self._update(done):
             return None
-        return _losses(logits.detach(), offsets, corrections, has_offset)
+        return _losses(logits.detach(), step)
 
     def logits(self, step: Step) -> Tensor:
         """The logits of the step's pairs, (lists, texts) float32."""
@@ -149,20 +142,17 @@ def steps(
         )
 
 
-def _losses(logits: Tensor, offsets: Tensor, corrections: Tensor, has_offset: Tensor) -> StepLosses:
+def _losses(logits: Tensor, step: Step) -> StepLosses:
+    offsets, corrections = _to(step.offsets, logits), _to(step.corrections, logits)
+    relevant, has_offset = _to(step.relevant, logits), _to(step.has_offset, logits)
     count = float(has_offset.sum())
 
-    def mean(values: Tensor) -> float:
-        return float((values * has_offset).sum()) / max(1.0, count)
+    def mean(scores: Tensor) -> float:
+        chances = (torch.softmax(scores + corrections, dim=1) * relevant).sum(dim=1)
+        return float((-torch.log(chances) * has_offset).sum()) / max(1.0, count)
 
-    none = torch.zeros_like(has_offset)
-    # the first stage alone has its whole offset, as the sharpness was fitted
-    first = residual_losses(offsets, torch.zeros_like(offsets), corrections, none)
     return StepLosses(
-        first=mean(first),
-        both=mean(residual_losses(logits, offsets, corrections, torch.ones_like(has_offset))),
-        alone=mean(residual_losses(logits, offsets, corrections, none)),
-        lists=int(count),
+        first=mean(offsets), both=mean((offsets + logits) / 2), alone=mean(logits), lists=int(count)
     )
 
 

@@ -35,6 +35,8 @@ class Step:
     offsets: NDArray[np.float32]
     corrections: NDArray[np.float32]
     has_offset: NDArray[np.float32]
+    relevant: NDArray[np.float32]  # 1 at relevant texts, else 0
+    targets: NDArray[np.float32]
 
 
 def make_step(
@@ -47,6 +49,10 @@ def make_step(
         offsets=np.stack([one.offsets for one in lists]),
         corrections=np.stack([one.corrections for one in lists]),
         has_offset=np.array([one.has_offset for one in lists], np.float32),
+        relevant=np.stack([np.arange(len(one.texts)) < one.relevant for one in lists]).astype(
+            np.float32
+        ),
+        targets=np.stack([one.targets for one in lists]),
     )
 
 

@@ -23,7 +23,7 @@ class Lengths:
 
     query: int = 110
     title: int = 48
-    text: int = 200
+    text: int = 250
 
 
 class _Numbers:

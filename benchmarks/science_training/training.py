@@ -159,7 +159,7 @@ def _learn(
     """One process' part of the training."""
     settings = job.settings
     model = load_fast_bert(job.base, seed=settings.seed)
-    learner = Learner(model, shared.state, settings, lock=lock, worker=worker)
+    learner = Learner(model, shared.state, settings, lock=lock)
     log = _Log(job.output / "train.log", shared.clock, shared.state)
     broken = 0
     for step in _fed(job, shared, worker):

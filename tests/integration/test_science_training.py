@@ -22,8 +22,6 @@ from scisearch.benchmarks.science_training.settings import (
 from scisearch.benchmarks.science_training.state import State
 from scisearch.benchmarks.science_training.training import Job, train_weights
 from scisearch.index.errors import ConfigError, TrainingError
-from scisearch.rerank.training.losses import OFFSET_SHARE
-from scisearch.rerank.training.residual_loss import objective
 
 pytestmark = pytest.mark.slow
 
@@ -95,17 +93,16 @@ def test_a_step_is_the_formula_on_transformers_logits(
         expected[torch.from_numpy(batch.places)] = logits
     expected = expected.view(found.shape)
     np.testing.assert_allclose(found.detach(), expected.detach(), atol=3e-6)
-    # the first draw of the first worker; at the start of the training something is distilled too
-    given = np.random.default_rng([settings.seed, 9, 0, 0]).random(4) < OFFSET_SHARE
-    assert learner.step(step, 0.05) is not None
-    objective(
-        expected,
-        torch.from_numpy(step.offsets),
-        torch.from_numpy(step.corrections),
-        has_offset=torch.from_numpy(step.has_offset),
-        given=torch.from_numpy(given.astype(np.float32)),
-        done=0.05,
-    ).backward()  # type: ignore[no-untyped-call]
+    told = learner.step(step, 0.05)
+    assert told is not None
+    exponents = expected + torch.from_numpy(step.corrections)
+    targets = torch.from_numpy(step.targets)
+    loss = torch.nn.functional.cross_entropy(exponents, targets)
+    loss.backward()  # type: ignore[no-untyped-call]
+    chances = (exponents.softmax(dim=1) * torch.from_numpy(step.relevant)).sum(dim=1)
+    offset = torch.from_numpy(step.has_offset)
+    alone = (-(chances.log() * offset).sum() / offset.sum()).detach()
+    assert told.alone == pytest.approx(float(alone), abs=1e-5)
     ours, others = dict(model.named_parameters()), dict(theirs.named_parameters())
     for own, other in (
         ("output.weight", "classifier.weight"),
