@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from scisearch.benchmarks.card import read_card
+from scisearch.benchmarks.collection import read_collection
 from scisearch.benchmarks.expected import PATH, Expected, drifts, read_expected
 from scisearch.benchmarks.kept_cards import FOLDER, write_kept_card
 from scisearch.index.errors import ScisearchError
@@ -75,6 +76,7 @@ def _run(one: Expected, collections: Path, folder: Path, systems: str | None) ->
     # An index that is there would hide a drift of what builds it.
     shutil.rmtree(folder, ignore_errors=True)
     arguments = [*one.arguments(collections), "--out", str(folder)]
+    arguments += _ignored(one, collections, folder)
     arguments += ["--systems", systems] if systems else []
     # -P: a folder named `index` where the user stands must not be taken for ours
     done = subprocess.run([sys.executable, "-P", "-m", "scisearch.cli", *arguments], check=False)
@@ -82,6 +84,17 @@ def _run(one: Expected, collections: Path, folder: Path, systems: str | None) ->
         return [f"{one.name}: search {' '.join(arguments)} ended with code {done.returncode}"]
     asked = tuple(systems.split(",")) if systems else None
     return [str(drift) for drift in drifts(one, read_card(folder / "card.json"), systems=asked)]
+
+
+def _ignored(one: Expected, collections: Path, folder: Path) -> list[str]:
+    """The option that leaves each asking paper out, with its file written."""
+    if one.folder is None or one.asking_paper is None:
+        return []
+    queries = read_collection(collections / one.folder).queries
+    path = folder.with_name(f"{one.name}.ignore.tsv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(one.ignored(query.query_id for query in queries) or "", encoding="utf-8")
+    return ["--ignore", str(path)]
 
 
 if __name__ == "__main__":

@@ -5,11 +5,15 @@ name = "cranfield"
 command = "search benchmark COLLECTIONS/cranfield --systems bm25"
 [benchmark.systems]
 bm25 = { "nDCG@10" = 0.4334, tolerance = 0.0001 }
+
+Where queries are papers of the corpus, `asking_paper` is a regular expression whose first group
+finds the paper's id in the query's; it is then no answer to its own query (`--ignore`).
 """
 
+import re
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +33,7 @@ class Expected:
     command: tuple[str, ...]  # the words after `search benchmark`
     systems: Mapping[str, Mapping[str, float]]  # system -> measure -> value
     tolerances: Mapping[str, float]  # system -> how far a measure may be from its value
+    asking_paper: re.Pattern[str] | None = None
 
     @property
     def folder(self) -> str | None:
@@ -40,6 +45,13 @@ class Expected:
         """The words after `search`, with the collections where they are."""
         words = [word.replace(COLLECTIONS, str(collections), 1) for word in self.command]
         return ["benchmark", *words]
+
+    def ignored(self, query_ids: Iterable[str]) -> str | None:
+        """The lines of an ignore file, query and asking paper; None where no paper asks."""
+        if self.asking_paper is None:
+            return None
+        found = [(query_id, self.asking_paper.match(query_id)) for query_id in query_ids]
+        return "".join(f"{query_id}\t{match[1]}\n" for query_id, match in found if match)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ def read_expected(path: Path = PATH) -> list[Expected]:
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))["benchmark"]
         return [_expected(entry) for entry in entries]
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, re.error) as error:
         raise ConfigError(
             f"{path}: {error}; expected tables [[benchmark]] with name, command (search benchmark"
             " ...) and systems, each with its measures and a tolerance"
@@ -113,4 +125,5 @@ def _expected(entry: Mapping[str, object]) -> Expected:
         command=tuple(words[2:]),
         systems=systems,
         tolerances={name: float(of[_TOLERANCE]) for name, of in given.items()},
+        asking_paper=re.compile(str(entry["asking_paper"])) if "asking_paper" in entry else None,
     )

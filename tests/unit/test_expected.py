@@ -59,6 +59,18 @@ def test_a_drift_is_told_and_a_figure_within_its_tolerance_is_not(tmp_path: Path
     assert not drifts(expected, card(bm25=0.5), systems=("bm25",))
 
 
+def test_a_paper_that_asks_is_no_answer_to_itself(tmp_path: Path, collections: Path) -> None:
+    (collections / "words" / "topics.tsv").write_text("d1_method\tgene words\n")
+    (collections / "words" / "qrels.tsv").write_text("d1_method 0 d1 1\nd1_method 0 d0 1\n")
+    entry = EXPECTED.replace("[benchmark.systems]", 'asking_paper = "(.+)_"\n[benchmark.systems]')
+    (tmp_path / "expected.toml").write_text(entry % "1.0")
+    options = ["--expected", tmp_path / "expected.toml", "--collections", collections]
+    options += ["--out", tmp_path / "bench"]
+    result = CliRunner().invoke(bench.main, list(map(str, options)))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "bench" / "words.ignore.tsv").read_text() == "d1_method\td1\n"
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "[[benchmark]]", '[[benchmark]]\nname = "a"\ncommand = "rm x"\n', "[[benchmark]"],
