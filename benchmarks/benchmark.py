@@ -36,7 +36,7 @@ def benchmark(request: BenchmarkRequest, *, progress: Progress | None = None) ->
     """
     progress = progress or NoProgress()
     collection = benchmark_collection(request)
-    dense = request.systems is None or request.systems != ("bm25",)
+    dense = request.dense and request.systems != ("bm25",)
     path = request.index or request.out / "index"
     before = _live(path)
     index = index_of(

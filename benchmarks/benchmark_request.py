@@ -32,6 +32,7 @@ class BenchmarkRequest:
     judged_pool: bool = False  # each query ranks only what is judged for it
     systems: tuple[Mode, ...] | None = None  # None: all that index and models allow
     index: Path | None = None  # None: OUT/index, built where there is none
+    dense: bool = True  # whether an index that is built has vectors, where a system may use them
     search: SearchConfig = field(default_factory=SearchConfig)  # its mode is not used
     latency_queries: int = 200
     cold_starts: bool = True
@@ -66,6 +67,7 @@ class BenchmarkRequest:
             "ignore": self.ignore and str(self.ignore),
             "judged_pool": self.judged_pool,
             "systems": self.systems and list(self.systems),
+            "dense": self.dense,
             "search": asdict(self.search),
             "latency_queries": self.latency_queries,
             "peers": list(self.peers),
@@ -88,6 +90,7 @@ def request_of(card: Card, out: Path) -> BenchmarkRequest:
             ignore=Path(asked["ignore"]) if asked.get("ignore") else None,
             judged_pool=asked.get("judged_pool", False),
             systems=tuple(card["systems"]),
+            dense=asked.get("dense", True),
             search=SearchConfig(**{**asked["search"], "fusion": fusion}),
             latency_queries=asked["latency_queries"],
             cold_starts=False,  # what they cost is not compared

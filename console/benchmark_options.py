@@ -61,6 +61,13 @@ benchmark_options = options_of(
         "--index", type=_PATH, help="The collection's index; by default one is built in --out."
     ),
     click.option(
+        "--no-dense",
+        "dense",
+        flag_value=False,
+        default=True,
+        help="Build the index without vectors: rerank then reorders what BM25 found.",
+    ),
+    click.option(
         "--latency-queries",
         type=click.IntRange(min=1),
         default=200,
@@ -96,7 +103,7 @@ def request_of_options(collection: str, options: dict[str, Any]) -> "BenchmarkRe
     from scisearch.benchmarks.systems import parse_systems
 
     names = (
-        *("split", "ignore", "judged_pool", "index"),
+        *("split", "ignore", "judged_pool", "index", "dense"),
         *("latency_queries", "cold_starts", "peer_timeout"),
     )
     own = {name: options.pop(name) for name in names}

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,16 @@ def test_all_systems_and_stages(tmp_path: Path, request_for_four: BenchmarkReque
     assert found.n_values == 4 * (6 + 1)
     again["systems"]["dense"]["quality"]["per_query"]["q1"] += 1e-12
     assert not compare_cards(kept, again).reproduced
+
+
+def test_without_vectors_the_candidates_of_bm25_are_reranked(
+    tmp_path: Path, request_for_four: BenchmarkRequest
+) -> None:
+    card = benchmark(replace(request_for_four, systems=("bm25", "rerank"), dense=False))
+    assert not open_index(request_for_four.out / "index").has_vectors
+    assert card["systems"]["rerank"]["quality"]["deltas"]["against"] == "bm25"
+    assert "encoder" not in card["systems"]["rerank"]["models"]
+    assert not request_of(card, tmp_path).dense
 
 
 def test_truncation_is_what_scoring_drops_and_the_encoder_is_one(
