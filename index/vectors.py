@@ -114,6 +114,10 @@ class VectorIndex:
         """Whether a search compares all vectors, uncompressed."""
         return self._is_exact
 
+    def rows(self, ordinals: NDArray[np.int64]) -> Vectors:
+        """The vectors of these documents as the index holds them; (n, dimension) float32."""
+        return np.asarray(self._index.reconstruct_batch(ordinals), np.float32)
+
     def search(
         self, queries: Vectors, depth: int, allowed: NDArray[np.bool_] | None = None
     ) -> list[Found]:

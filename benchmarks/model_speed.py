@@ -1,0 +1,252 @@
+"""Both models against sentence-transformers: the same weights on the same texts, taking turns.
+
+    python -m scisearch.benchmarks.model_speed --index search-index --topics queries.jsonl
+
+The candidates of some queries are scored by `CrossEncoder.predict` and by our runtime; some
+documents are embedded by `SentenceTransformer.encode` and by our encoder; some queries are answered
+from end to end by both. sentence-transformers has its defaults: float32, batches of 32, PyTorch.
+Seconds are of the wall clock and of the processor, all cores counted.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from scisearch.benchmarks.environment import hardware, versions
+from scisearch.benchmarks.latency import latency_queries
+from scisearch.index.errors import ScisearchError
+from scisearch.index.models import DEFAULT_CROSS_ENCODER, ResolvedModel, resolve_model
+from scisearch.index.opened import OpenIndex, open_index
+from scisearch.index.runtimes import open_encoder
+from scisearch.index.vector_recall import spread
+from scisearch.pipeline import SearchPipeline
+from scisearch.rerank.search_config import SearchConfig
+from scisearch.rerank.stage import open_rerank_stage
+from scisearch.retrieval.ranking import Query
+from scisearch.retrieval.topics import read_topics
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+
+_DEPTH = 100
+_TOP = 10
+_PART = 64  # documents embedded in a turn
+
+Work = Callable[[], Any]  # an array
+
+
+class _Turns:
+    """What each of two does in turn, and how long it takes."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[tuple[float, float]]] = {}  # wall, processor
+
+    def take(self, works: Mapping[str, Work], *, first: int) -> dict[str, Any]:
+        """Let each work once, another one first each time."""
+        names = list(works)
+        shift = first % len(names)
+        found = {}
+        for name in names[shift:] + names[:shift]:
+            wall, processor = time.perf_counter(), time.process_time()
+            found[name] = works[name]()
+            took = (time.perf_counter() - wall, time.process_time() - processor)
+            self.seconds.setdefault(name, []).append(took)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Medians, and the median of how many times ours theirs took."""
+        ratios = [
+            [theirs[kind] / ours[kind] for ours, theirs in zip(*self._pairs(), strict=True)]
+            for kind in (0, 1)
+        ]
+        medians = {
+            name: [round(median(one[kind] for one in taken), 4) for kind in (0, 1)]
+            for name, taken in self.seconds.items()
+        }
+        return {
+            "turns": len(ratios[0]),
+            "seconds_wall_processor": medians,
+            "times_ours_wall": round(median(ratios[0]), 2),
+            "times_ours_processor": round(median(ratios[1]), 2),
+        }
+
+    def _pairs(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+        return self.seconds["scisearch"], self.seconds["sentence-transformers"]
+
+
+def compare_models(
+    index: OpenIndex,
+    topics: Sequence[Query],
+    *,
+    reranker: str = DEFAULT_CROSS_ENCODER,
+    n_documents: int = 256,
+    offline: bool = False,
+) -> dict[str, Any]:
+    """Seconds, ratios and agreement: `reranking`, `embedding` and `query`.
+
+    Args:
+        index: has vectors; its documents are embedded again, its candidates reranked.
+        topics: one turn each, the first of all turns warms up and is not counted.
+        reranker: the cross-encoder of both.
+        n_documents: how many are embedded, evenly spread, 64 in a turn.
+        offline: never ask a hub.
+
+    Raises:
+        ScisearchError: a model cannot be found, or the index has no vectors.
+    """
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+
+    config = SearchConfig(mode="rerank", reranker=reranker, offline=offline)
+    pipeline = SearchPipeline(index, config)
+    cross_encoder = resolve_model(reranker, offline=offline, kind="cross-encoder")
+    bi_encoder = resolve_model(
+        str((index.manifest.encoder or {})["name"]), offline=offline, kind="bi-encoder"
+    )
+    theirs = CrossEncoder(str(cross_encoder.folder), local_files_only=True)
+    encoder = SentenceTransformer(str(bi_encoder.folder), local_files_only=True)
+    return {
+        "reranking": _reranking(index, topics, config, theirs),
+        "embedding": _embedding(index, bi_encoder, encoder, n_documents),
+        "query": _queries(index, topics, pipeline, (encoder, theirs)),
+        "models": {one.name: one.sha256 for one in (cross_encoder, bi_encoder)},
+        "hardware": hardware(),
+        "versions": versions(),
+    }
+
+
+def _reranking(
+    index: OpenIndex, topics: Sequence[Query], config: SearchConfig, theirs: "CrossEncoder"
+) -> dict[str, Any]:
+    from torch import nn
+
+    ours = open_rerank_stage(index, config)
+    hybrid = SearchPipeline(index, SearchConfig(mode="hybrid", cutoff=_DEPTH, offline=True))
+
+    def own_logits(query: str, candidates: NDArray[np.int64]) -> NDArray[Any]:
+        return ours.logits([query], [candidates])[0]
+
+    turns, overlaps, correlations, pairs = _Turns(), list[float](), list[float](), 0
+    for place, topic in enumerate(topics):
+        ids = [hit.document.doc_id for hit in hybrid.search(topic.text).hits]
+        ordinals = np.array([index.documents.ordinal(one) for one in ids], np.int64)
+        texts = [(topic.text, text) for text in index.documents.full_texts(ordinals)]
+        works: dict[str, Work] = {
+            "scisearch": partial(own_logits, topic.text, ordinals),
+            "sentence-transformers": partial(
+                theirs.predict, texts, activation_fn=nn.Identity(), show_progress_bar=False
+            ),
+        }
+        if place == 0:
+            _Turns().take(works, first=0)
+        found = turns.take(works, first=place)
+        own, other = found["scisearch"], found["sentence-transformers"]
+        best = [set(np.argsort(-x)[:_TOP].tolist()) for x in (own, other)]
+        overlaps.append(len(best[0] & best[1]) / _TOP)
+        correlations.append(float(np.corrcoef(own, other)[0, 1]))
+        pairs += len(texts)
+    return {
+        **turns.to_json(),
+        "pairs": pairs,
+        "runtime": ours.runtime_name,
+        "top_10_kept": round(float(np.mean(overlaps)), 3),
+        "correlation": round(min(correlations), 4),
+    }
+
+
+def _embedding(
+    index: OpenIndex, model: ResolvedModel, theirs: "SentenceTransformer", n_documents: int
+) -> dict[str, Any]:
+    ours = open_encoder(model)
+    ordinals = spread(index.vectors.n_docs, n_documents)
+    turns, least = _Turns(), 1.0
+    for place, start in enumerate(range(0, len(ordinals), _PART)):
+        texts = index.documents.full_texts(ordinals[start : start + _PART])
+        works: dict[str, Work] = {
+            "scisearch": partial(ours.encode_documents, texts),
+            "sentence-transformers": partial(
+                theirs.encode, texts, normalize_embeddings=True, show_progress_bar=False
+            ),
+        }
+        if place == 0:
+            _Turns().take(works, first=0)
+        found = turns.take(works, first=place)
+        cosines = (found["scisearch"] * found["sentence-transformers"]).sum(axis=1)
+        least = min(least, float(cosines.min()))
+    return {
+        **turns.to_json(),
+        "documents": len(ordinals),
+        "runtime": ours.runtime_name,
+        "least_cosine": round(least, 4),
+    }
+
+
+def _queries(
+    index: OpenIndex,
+    topics: Sequence[Query],
+    pipeline: SearchPipeline,
+    models: "tuple[SentenceTransformer, CrossEncoder]",
+) -> dict[str, Any]:
+    """A query from its text to ten documents: 100 candidates reranked by both."""
+    import torch
+    from sentence_transformers.util import semantic_search
+
+    encoder, cross_encoder = models
+    corpus = torch.from_numpy(index.vectors.rows(np.arange(index.vectors.n_docs)))
+
+    def theirs(text: str) -> NDArray[Any]:
+        vector = encoder.encode(text, convert_to_tensor=True, show_progress_bar=False)
+        found = semantic_search(vector, corpus, top_k=_DEPTH)[0]
+        rows = np.array([int(hit["corpus_id"]) for hit in found])
+        texts = index.documents.full_texts(rows)
+        ranks = cross_encoder.rank(text, texts, top_k=_TOP, show_progress_bar=False)
+        return rows[[int(rank["corpus_id"]) for rank in ranks]]
+
+    def ours(text: str) -> NDArray[Any]:
+        return np.array([hit.document.doc_id for hit in pipeline.search(text).hits])
+
+    turns = _Turns()
+    for place, topic in enumerate(topics):
+        works: dict[str, Work] = {
+            "scisearch": partial(ours, topic.text),
+            "sentence-transformers": partial(theirs, topic.text),
+        }
+        if place == 0:
+            _Turns().take(works, first=0)
+        turns.take(works, first=place)
+    return turns.to_json()
+
+
+@click.command()
+@click.option("--index", "folder", required=True, type=click.Path(path_type=Path))
+@click.option("--topics", required=True, type=click.Path(path_type=Path))
+@click.option("--queries", default=7, show_default=True)
+@click.option("--documents", default=256, show_default=True)
+@click.option("--reranker", default=DEFAULT_CROSS_ENCODER, show_default=True)
+@click.option("--offline", is_flag=True, help="Never ask a hub.")
+def main(
+    folder: Path, topics: Path, queries: int, documents: int, reranker: str, offline: bool
+) -> None:
+    """Print the times and ratios as JSON."""
+    try:
+        result = compare_models(
+            open_index(folder),
+            latency_queries(read_topics(topics), queries),
+            reranker=reranker,
+            n_documents=documents,
+            offline=offline,
+        )
+    except ScisearchError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

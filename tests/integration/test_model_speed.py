@@ -1,0 +1,44 @@
+"""Both models against sentence-transformers, on tiny ones: what is compared, and that it agrees."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from scisearch.benchmarks.model_speed import main
+from scisearch.index.build_plan import BuildConfig
+from scisearch.index.builder import build_index
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_same_weights_on_the_same_texts(
+    tmp_path: Path, tiny_encoder: Path, tiny_cross_encoder: Path
+) -> None:
+    words = ("gene", "protein", "folding", "attention", "query", "cells", "vectors", "mice")
+    rows = [{"doc_id": f"d{i}", "text": f"{words[i % 8]} of {words[i // 8]}"} for i in range(40)]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "topics.tsv").write_text("q1\tgene folding\nq2\tmice\nq3\tcells of mice\n")
+    build = BuildConfig(encoder=str(tiny_encoder), offline=True)
+    build_index(tmp_path / "corpus.jsonl", tmp_path / "index", build)
+    call = ["--index", tmp_path / "index", "--topics", tmp_path / "topics.tsv", "--queries", "3"]
+    call += ["--reranker", tiny_cross_encoder, "--documents", "40", "--offline"]
+    done = CliRunner().invoke(main, list(map(str, call)), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["reranking"]["turns"] == 3
+    assert found["reranking"]["pairs"] == 3 * 40
+    assert found["reranking"]["correlation"] > 0.97
+    assert found["embedding"]["documents"] == 40
+    assert found["embedding"]["least_cosine"] > 0.98
+    assert set(found["query"]["seconds_wall_processor"]) == {"scisearch", "sentence-transformers"}
+    assert all(found[name]["times_ours_processor"] > 0 for name in ("reranking", "query"))
+
+
+def test_no_index_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "topics.tsv").write_text("q1\tgene\n")
+    call = ["--index", str(tmp_path / "none"), "--topics", str(tmp_path / "topics.tsv")]
+    done = CliRunner().invoke(main, call)
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: {tmp_path / 'none'}")
