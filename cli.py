@@ -7,33 +7,23 @@ from typing import Any
 
 import click
 
+from scisearch.benchmarks.commands import Commands
 from scisearch.console.benchmark_options import benchmark_options
+from scisearch.console.fitting_options import fitting_options, run_fit
 from scisearch.console.options import (
     build_config,
+    build_options,
     index_option,
     json_option,
-    model_options,
-    runtime_option,
     search_config,
     search_options,
 )
 from scisearch.console.output import show, show_json
-from scisearch.console.training_options import data_of, recipe_of, run_options, train_options
+from scisearch.console.training_options import run_training, train_options
 from scisearch.console.tuning_options import run_tuning, tuning_options
-from scisearch.index.errors import ScisearchError
 
 
-class _Commands(click.Group):
-    """Shows a ScisearchError as one line; any other exception is a bug and keeps its traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ScisearchError as error:
-            raise click.ClickException(str(error)) from error
-
-
-@click.group(cls=_Commands)
+@click.group(cls=Commands)
 @click.version_option(package_name="scisearch")
 def main() -> None:
     """Search scientific literature: retrieve, then rerank."""
@@ -42,24 +32,7 @@ def main() -> None:
 @main.command("build-index")
 @click.argument("corpus", type=click.Path(path_type=Path))
 @index_option
-@click.option("--id-column", help="The column with the document ids; found by name by default.")
-@click.option("--title-column", help="The column with the titles; found by name by default.")
-@click.option("--text-column", help="The column with the texts; found by name by default.")
-@click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be indexed.")
-@click.option("--no-dense", is_flag=True, help="BM25 only; needs no model.")
-@click.option("--encoder", help="Bi-encoder: hub id, folder, built-in name; or static: fast.")
-@click.option("--vectors", metavar="FACTORY", help="A FAISS index_factory string; else by size.")
-@click.option("--k1", default=1.2, show_default=True, help="BM25: term frequency saturation.")
-@click.option("--b", default=0.75, show_default=True, help="BM25: length normalisation.")
-@click.option(
-    "--bm25-variant",
-    type=click.Choice(["lucene", "okapi"]),
-    default="lucene",
-    show_default=True,
-    help="The idf of Lucene, or that of rank-bm25.",
-)
-@model_options
-@runtime_option
+@build_options
 @json_option
 def build_index_command(corpus: Path, index: Path, as_json: bool, **options: Any) -> None:
     """Index CORPUS: a Parquet, JSONL, CSV or TSV file, or a BEIR folder.
@@ -249,38 +222,13 @@ def train_command(lists: tuple[Path, ...], output: Path, as_json: bool, **option
     or of pairs {"query", "text", "label"}. An interrupted training is continued by the same
     command. Exit code 1 where the model loses on a collection it is judged on.
     """
-    from scisearch.benchmarks.judged_training import Judging, train_and_judge
-    from scisearch.console.progress import TerminalProgress
-    from scisearch.console.training import card_sections, render_data, render_judgement
-
-    recipe, progress = recipe_of(options), TerminalProgress()
-    data = data_of(lists, options, recipe.seed, progress)
-    click.echo(render_data(data), err=True)
-    judging = Judging(options["judge"], options["dev"], options["encoder"], card_sections)
-    judgement = train_and_judge(data, output, recipe, run_options(options, progress), judging)
-    show(judgement.to_json() if as_json else judgement, render_judgement, as_json=as_json)
-    if not judgement.passed:
+    if not run_training(lists, output, options, as_json=as_json):
         raise SystemExit(1)
 
 
 @main.command("fit-reranker")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "--dev",
-    multiple=True,
-    required=True,
-    metavar="COLLECTION",
-    help="A folder of test collections that MODEL was not trained on; FOLDER:SPLIT for one split.",
-)
-@click.option("--choose-weight", is_flag=True, help="Also its weight against the first stages.")
-@click.option("--calibrate", is_flag=True, help="Also the probabilities of its scores.")
-@click.option("--queries", default=200, show_default=True, help="Of each collection, at most.")
-@click.option(
-    "--indexes", type=click.Path(path_type=Path), help="Where the collections' indexes are kept."
-)
-@click.option("--encoder", help="Bi-encoder of the indexes: hub id, folder or built-in name.")
-@model_options
-@runtime_option
+@fitting_options
 @json_option
 def fit_reranker_command(model: Path, dev: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Fit on dev collections when --rerank auto may stop with MODEL, a cross-encoder's folder.
@@ -288,12 +236,7 @@ def fit_reranker_command(model: Path, dev: tuple[str, ...], as_json: bool, **opt
     What is chosen is kept in MODEL/scisearch.json. Scores come from the score cache where they are
     known, so that an interrupted fit continues.
     """
-    from scisearch.benchmarks.reranker_fit import fit_reranker
-    from scisearch.console.training import render_fit
-    from scisearch.console.training_options import fit_options
-
-    fit = fit_reranker(model, dev, fit_options(options))
-    show(fit.to_json() if as_json else fit, render_fit, as_json=as_json)
+    run_fit(model, dev, options, as_json=as_json)
 
 
 @main.command()

@@ -6,7 +6,6 @@ dense ─┘
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -17,7 +16,7 @@ from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.modes import NO_VECTORS, NOT_RERANKED, chosen_mode
 from scisearch.rerank.search_config import Mode, SearchConfig
-from scisearch.retrieval.filters import allowed_documents, parse_filter
+from scisearch.retrieval.filters import FilterMasks
 from scisearch.retrieval.first_stages import open_first_stages, retrieve_lists
 from scisearch.retrieval.pools import Pools, pool_ordinals
 from scisearch.retrieval.ranking import (
@@ -30,27 +29,13 @@ from scisearch.retrieval.ranking import (
     Scored,
     strictly_decreasing,
 )
-from scisearch.retrieval.results import RerankEffort, SearchResult, search_hits
+from scisearch.retrieval.results import Ranking, RerankEffort, SearchResult, search_hits
 
 if TYPE_CHECKING:
     from scisearch.rerank.stage import RerankStage
     from scisearch.retrieval.dense import DenseRetriever
 
 EMPTY_QUERY = "the query is empty"
-
-
-@dataclass(frozen=True, slots=True)
-class _Ranking:
-    """One query's way through the stages: each stage's list by name, the last one final."""
-
-    stages: Mapping[str, Scored]
-    notes: tuple[str, ...]
-    probabilities: Mapping[int, float] = field(default_factory=dict)  # by ordinal, if calibrated
-    effort: RerankEffort | None = None  # None: not reranked
-
-    @property
-    def final(self) -> Scored:
-        return list(self.stages.values())[-1]
 
 
 class SearchPipeline:
@@ -72,7 +57,7 @@ class SearchPipeline:
         self._shared_dense = dense
         self.mode: Mode = chosen_mode(index, config)
         self._loaded = False
-        self._masks: dict[tuple[str, ...], Mask] = {}
+        self._masks = FilterMasks(index.documents)
 
     @classmethod
     def open(cls, index: str | Path, config: SearchConfig | None = None) -> Self:
@@ -102,7 +87,7 @@ class SearchPipeline:
     ) -> list[SearchResult]:
         """Search several queries as one batch; the times of a result are those of the batch."""
         watch = Stopwatch()
-        rankings = self._rank([query.text for query in queries], self._allowed(filters), watch)
+        rankings = self._rank([query.text for query in queries], self._masks.of(filters), watch)
         with watch.stage("materialise"):
             hits = [
                 search_hits(
@@ -151,7 +136,7 @@ class SearchPipeline:
         if pools is not None:
             ids = [topic.query_id for topic in topics]
             own = pool_ordinals(pools, ids, self.index.documents.ordinal)
-        rankings = self._rank(texts, self._allowed(filters), watch or Stopwatch(), own)
+        rankings = self._rank(texts, self._masks.of(filters), watch or Stopwatch(), own)
         if probabilities is not None:
             for topic, ranking in zip(topics, rankings, strict=True):
                 doc_ids = self.index.documents.doc_ids(list(ranking.probabilities))
@@ -231,13 +216,13 @@ class SearchPipeline:
         allowed: Mask | None,
         watch: Stopwatch,
         pools: Sequence[Ordinals] | None = None,
-    ) -> list[_Ranking]:
+    ) -> list[Ranking]:
         filled = [text for text in texts if text.strip()]
         own = pools and [pool for text, pool in zip(texts, pools, strict=True) if text.strip()]
         ranked = iter(self._rank_filled(filled, allowed, watch, own))
         nothing = Scored(np.empty(0, np.int64), np.empty(0, np.float32))
         return [
-            next(ranked) if text.strip() else _Ranking({self.mode: nothing}, (EMPTY_QUERY,))
+            next(ranked) if text.strip() else Ranking({self.mode: nothing}, (EMPTY_QUERY,))
             for text in texts
         ]
 
@@ -247,7 +232,7 @@ class SearchPipeline:
         allowed: Mask | None,
         watch: Stopwatch,
         pools: Sequence[Ordinals] | None,
-    ) -> list[_Ranking]:
+    ) -> list[Ranking]:
         if not texts:
             return []
         self._load(watch)
@@ -263,7 +248,7 @@ class SearchPipeline:
         with watch.stage("fuse"):
             stages = [self._fused(legs) for legs in found]
         if self.mode != "rerank":
-            return [_Ranking(one, self.notes) for one in stages]
+            return [Ranking(one, self.notes) for one in stages]
         fused = [list(one.values())[-1] for one in stages]
         reranked = self._reranker.rerank(
             texts,
@@ -275,7 +260,7 @@ class SearchPipeline:
             watch=watch,
         )
         return [
-            _Ranking(
+            Ranking(
                 {**one, **outcome.stages},
                 (*self.notes, *outcome.notes),
                 outcome.probabilities,
@@ -305,15 +290,6 @@ class SearchPipeline:
         return {**legs, "fused": self.config.fusion.fuse(legs, self.index.documents.id_rank)}
 
     # -- borders -----------------------------------------------------------------------------
-
-    def _allowed(self, filters: Sequence[str]) -> Mask | None:
-        if not filters:
-            return None
-        key = tuple(filters)
-        if key not in self._masks:
-            parsed = [parse_filter(expression) for expression in key]
-            self._masks[key] = allowed_documents(self.index.documents, parsed)
-        return self._masks[key]
 
     def _ranked_list(self, query_id: str, final: Scored) -> RankedList:
         doc_ids = self.index.documents.doc_ids(final.ordinals)

@@ -45,6 +45,28 @@ runtime_option = click.option(
     show_default=True,
     help="What computes the models; auto: ONNX Runtime on a CPU, PyTorch on a GPU.",
 )
+build_options = options_of(
+    click.option("--id-column", help="The column with the document ids; found by name by default."),
+    click.option("--title-column", help="The column with the titles; found by name by default."),
+    click.option("--text-column", help="The column with the texts; found by name by default."),
+    click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be indexed."),
+    click.option("--no-dense", is_flag=True, help="BM25 only; needs no model."),
+    click.option("--encoder", help="Bi-encoder: hub id, folder, built-in name; or static: fast."),
+    click.option(
+        "--vectors", metavar="FACTORY", help="A FAISS index_factory string; else by size."
+    ),
+    click.option("--k1", default=1.2, show_default=True, help="BM25: term frequency saturation."),
+    click.option("--b", default=0.75, show_default=True, help="BM25: length normalisation."),
+    click.option(
+        "--bm25-variant",
+        type=click.Choice(["lucene", "okapi"]),
+        default="lucene",
+        show_default=True,
+        help="The idf of Lucene, or that of rank-bm25.",
+    ),
+    model_options,
+    runtime_option,
+)
 ranking_options = options_of(  # the stages' numbers, wherever something is ranked
     click.option(
         "--config",

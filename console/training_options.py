@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scisearch.console.options import F, model_options, options_of
+from scisearch.console.output import show
 from scisearch.rerank.training.precision import PRECISIONS
 from scisearch.rerank.training.recipe import LOSSES, METRICS, PRESETS, Recipe
 
 if TYPE_CHECKING:
-    from scisearch.benchmarks.reranker_fit import FitOptions
     from scisearch.index.progress import Progress
     from scisearch.rerank.training.data import DataOptions, TrainingData
     from scisearch.rerank.training.train import TrainOptions
@@ -259,18 +259,18 @@ def run_options(options: dict[str, Any], progress: "Progress") -> "TrainOptions"
     )
 
 
-def fit_options(options: dict[str, Any]) -> "FitOptions":
-    """How a finished cross-encoder is fitted."""
-    from scisearch.benchmarks.reranker_fit import FitOptions
+def run_training(
+    lists: tuple[Path, ...], output: Path, options: dict[str, Any], *, as_json: bool
+) -> bool:
+    """Train, judge, and print it; False where the model loses on a collection."""
+    from scisearch.benchmarks.judged_training import Judging, train_and_judge
     from scisearch.console.progress import TerminalProgress
-    from scisearch.rerank.search_config import SearchConfig
+    from scisearch.console.training import card_sections, render_data, render_judgement
 
-    names = ("encoder", "device", "offline", "runtime")
-    return FitOptions(
-        choose_weight=options["choose_weight"],
-        calibrate=options["calibrate"],
-        queries=options["queries"],
-        search=SearchConfig(**{name: options[name] for name in names}),
-        indexes=options["indexes"],
-        progress=TerminalProgress(),
-    )
+    recipe, progress = recipe_of(options), TerminalProgress()
+    data = data_of(lists, options, recipe.seed, progress)
+    click.echo(render_data(data), err=True)
+    judging = Judging(options["judge"], options["dev"], options["encoder"], card_sections)
+    judgement = train_and_judge(data, output, recipe, run_options(options, progress), judging)
+    show(judgement.to_json() if as_json else judgement, render_judgement, as_json=as_json)
+    return judgement.passed

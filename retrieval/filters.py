@@ -130,6 +130,29 @@ def allowed_documents(documents: "Documents", filters: Sequence[Filter]) -> "Mas
     return allowed
 
 
+class FilterMasks:
+    """The masks of filter expressions over the documents of an index, each computed once."""
+
+    def __init__(self, documents: "Documents") -> None:
+        """Nothing is read yet."""
+        self._documents = documents
+        self._known: dict[tuple[str, ...], Mask] = {}
+
+    def of(self, expressions: Sequence[str]) -> "Mask | None":
+        """(n_docs,) bool: where all of the expressions hold; None without any.
+
+        Raises:
+            FilterError: one is malformed or does not fit the index.
+        """
+        key = tuple(expressions)
+        if not key:
+            return None
+        if key not in self._known:
+            parsed = [parse_filter(expression) for expression in key]
+            self._known[key] = allowed_documents(self._documents, parsed)
+        return self._known[key]
+
+
 def _resolve(schema: pa.Schema, condition: Filter) -> tuple[list[str], pa.DataType]:
     """The path to a column, or with dots to a field inside a struct column, and its type."""
     name = condition.column

@@ -41,6 +41,21 @@ class RerankEffort:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranking:
+    """One query's way through the stages: each stage's list by name, the last one final."""
+
+    stages: Mapping[str, Scored]
+    notes: tuple[str, ...]
+    probabilities: Mapping[int, float] = field(default_factory=dict)  # by ordinal, if calibrated
+    effort: RerankEffort | None = None  # None: not reranked
+
+    @property
+    def final(self) -> Scored:
+        """The last stage's list."""
+        return list(self.stages.values())[-1]
+
+
+@dataclass(frozen=True, slots=True)
 class SearchHit:
     """One result. `stages` holds what each stage that had the document gave it, by stage name.
 

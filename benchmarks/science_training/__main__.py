@@ -6,20 +6,10 @@ from typing import Any
 
 import click
 
-from scisearch.index.errors import ScisearchError
+from scisearch.benchmarks.commands import Commands
 from scisearch.index.progress import NoProgress
 
 _PATH = click.Path(path_type=Path)
-
-
-class _Commands(click.Group):
-    """Shows a ScisearchError as one line; any other exception is a bug and keeps its traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ScisearchError as error:
-            raise click.ClickException(str(error)) from error
 
 
 class _Stages(NoProgress):
@@ -31,7 +21,7 @@ class _Stages(NoProgress):
         click.echo(f"{stage}{of}", err=True)
 
 
-@click.group(cls=_Commands)
+@click.group(cls=Commands)
 def main() -> None:
     """Make the weights of the science cross-encoder that we ship."""
 

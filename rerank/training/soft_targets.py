@@ -20,4 +20,5 @@ def soft_target(
     shifted = np.exp(exponents.astype(np.float64) - exponents.max())
     target = (1 - label_share) * shifted / shifted.sum()
     target[:relevant] += label_share / relevant
-    return target.astype(np.float32)
+    found: NDArray[np.float32] = target.astype(np.float32)
+    return found
