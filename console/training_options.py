@@ -133,8 +133,10 @@ _recipe_options = options_of(
     _changes(
         "--loss",
         type=click.Choice(LOSSES),
-        help="residual learns what the first stage gets wrong, from lists with its scores.",
+        help="residual learns what the first stage gets wrong, soft keeps part of its order as the"
+        " target; both from lists with its scores.",
     ),
+    _changes("--label-share", type=float, help="Of the target in soft: what the judgements say."),
     _changes(
         "--pos-weight",
         type=_PosWeight(),

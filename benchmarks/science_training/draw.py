@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.index.errors import TrainingError
 from scisearch.rerank.training.sharpness import ScoredRow, Sharpness, fit_by_kind
-from scisearch.rerank.training.soft_targets import soft_target
 
 # Shares of the kinds at the first step and at the last: general first, science and claims last.
 MIXTURE: Mapping[str, tuple[float, float]] = {
@@ -39,7 +38,6 @@ LABEL_SHARES: Mapping[str, float] = {
     "heading": 0.3,
 }
 _LABEL_SHARE = 0.6  # of the other kinds
-_CERTAIN_SHARE = 0.95  # without the first stage's opinion: the rest is even
 # The first stage matched these queries with the very text they are from: its scores of them tell
 # nothing of those it gives to what people type.
 _WITHOUT_OFFSET = frozenset({"sentence", "title"})
@@ -53,7 +51,7 @@ class DrawnList:
     """A query and n texts as token ids, `relevant` ones first; numbers are (n,) float32.
 
     `offsets` are sharpness times fused score, `corrections` -ln of each inclusion rate;
-    `has_offset` is false where the offsets mean nothing. `targets` sum to 1.
+    `has_offset` is false where the offsets mean nothing.
     """
 
     kind: str
@@ -63,7 +61,7 @@ class DrawnList:
     corrections: NDArray[np.float32]
     has_offset: bool
     relevant: int
-    targets: NDArray[np.float32]
+    label_share: float  # of the target
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +142,6 @@ class ListSource:
         fused = np.nan_to_num(np.concatenate([positive_scores, scores]).astype(np.float32))
         offsets = np.float32(self._sharpness.of(kind)) * fused
         has_offset = kind not in _WITHOUT_OFFSET and not np.isnan(positive_scores).any()
-        exponents, share = offsets + corrections, LABEL_SHARES.get(kind, _LABEL_SHARE)
-        if not has_offset:
-            exponents, share = np.zeros_like(offsets), _CERTAIN_SHARE
         return DrawnList(
             kind=kind,
             query=query,
@@ -155,7 +150,7 @@ class ListSource:
             corrections=corrections,
             has_offset=has_offset,
             relevant=len(positives),
-            targets=soft_target(exponents, len(positives), share),
+            label_share=LABEL_SHARES.get(kind, _LABEL_SHARE),
         )
 
     def _positives(self, kind: str, row: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -18,6 +18,7 @@ from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.settings import Clock, Settings
 from scisearch.benchmarks.science_training.state import State
 from scisearch.rerank.training.sharpness import Sharpness
+from scisearch.rerank.training.soft_loss import soft_losses, soft_targets
 
 _LONGEST_GRADIENT = 1.0
 _PADDED = -1e4  # added to the exponents of padding
@@ -67,8 +68,15 @@ class Learner:
         for one in self._learned:
             one.grad = None
         logits = self.logits(step)
-        corrections, targets = _to(step.corrections, logits), _to(step.targets, logits)
-        loss = -(targets * torch.log_softmax(logits + corrections, dim=1)).sum(dim=1).mean()
+        corrections = _to(step.corrections, logits)
+        targets = soft_targets(
+            _to(step.offsets, logits),
+            corrections,
+            _to(step.relevant, logits),
+            has_offset=_to(step.has_offset, logits),
+            label_share=_to(step.label_shares, logits),
+        )
+        loss = soft_losses(logits, corrections, targets).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         if not self._update(done):
             return None

@@ -36,7 +36,7 @@ class Step:
     corrections: NDArray[np.float32]
     has_offset: NDArray[np.float32]
     relevant: NDArray[np.float32]  # 1 at relevant texts, else 0
-    targets: NDArray[np.float32]
+    label_shares: NDArray[np.float32]  # (lists,)
 
 
 def make_step(
@@ -52,7 +52,7 @@ def make_step(
         relevant=np.stack([np.arange(len(one.texts)) < one.relevant for one in lists]).astype(
             np.float32
         ),
-        targets=np.stack([one.targets for one in lists]),
+        label_shares=np.array([one.label_share for one in lists], np.float32),
     )
 
 

@@ -23,6 +23,9 @@ _LOSSES = {
     " sharpness x fused score + correction for sampled negatives, the fused score left out on"
     " {alone:.0%} of the lists; over the first {share:.0%} of the steps also the divergence from"
     " the first stage's own softmax, its weight falling from {start:g} to 0",
+    "soft": "cross-entropy of the softmax over a list, corrected for sampled negatives, from a"
+    " target that is {judged:.0%} the judgements and for the rest the first stage's own softmax of"
+    " sharpness x fused score",
     "margin-mse": "MarginMSELoss against the margins of the teacher {teacher}",
 }
 
@@ -122,6 +125,7 @@ def _recipe(report: TrainingReport) -> str:
         alone=1 - OFFSET_SHARE,
         share=DISTILLED_SHARE,
         start=DISTILLED_WEIGHT,
+        judged=recipe.label_share,
     )
     unit = "pairs" if recipe.loss == "bce" else f"queries of at most {recipe.list_size} texts"
     changes = [

@@ -8,7 +8,7 @@ import numpy as np
 
 from scisearch.index.errors import TrainingError
 from scisearch.rerank.training.lists import RerankingList, flatten
-from scisearch.rerank.training.recipe import Recipe
+from scisearch.rerank.training.recipe import FIRST_STAGE_LOSSES, Recipe
 from scisearch.rerank.training.sharpness import ScoredRow, Sharpness, fit_by_kind
 from scisearch.retrieval.textfile import shown
 
@@ -36,11 +36,11 @@ def examples(
     """The rows of the recipe's loss, columns in the order that its loss reads them.
 
     bce: query, text, label; listwise and lambda: query, texts, labels; margin-mse: query, positive,
-    negative_1.., label (the teacher's scores); residual: as `residual_rows`. Which negatives a list
-    larger than `list_size` gives follows from the recipe's seed.
+    negative_1.., label (the teacher's scores); residual and soft: as `residual_rows`. Which
+    negatives a list larger than `list_size` gives follows from the recipe's seed.
 
     Raises:
-        TrainingError: the loss is residual and a list has no scores of the first stage.
+        TrainingError: the loss needs scores of the first stage and a list has none.
     """
     from datasets import Dataset
 
@@ -49,7 +49,7 @@ def examples(
         rows = pair_rows(lists)
     elif recipe.loss == "margin-mse":
         rows = margin_rows(lists, recipe, known.teacher or {})
-    elif recipe.loss == "residual":
+    elif recipe.loss in FIRST_STAGE_LOSSES:
         rows = residual_rows(lists, recipe, known.sharpness or Sharpness(0.0, {}))
     else:
         rows = list_rows(lists, recipe)
@@ -129,8 +129,8 @@ def first_stage_sharpness(lists: Sequence[RerankingList], recipe: Recipe) -> Sha
     if not rows:
         raise TrainingError(
             f"none of {len(lists)} training lists has a score for a positive and its negatives:"
-            " the first stage found no positive; loss residual has nothing to correct, use"
-            " --loss listwise"
+            f" the first stage found no positive; loss {recipe.loss} has nothing to learn from it,"
+            " use --loss listwise"
         )
     return fit_by_kind(rows)
 
@@ -144,9 +144,9 @@ def _residual(
         stage = one.first_stage
         if stage is None:
             raise TrainingError(
-                f"the list of {shown(one.query)} has no first-stage scores, which loss residual"
-                " learns to correct; give lists with positive_scores and negative_scores, or mine"
-                " them with --from-index"
+                f"the list of {shown(one.query)} has no first-stage scores, which loss"
+                f" {recipe.loss} learns from; give lists with positive_scores and negative_scores,"
+                " or mine them with --from-index"
             )
         found = [i for i, score in enumerate(stage.positives) if score is not None]
         some = found or list(range(len(one.positives)))

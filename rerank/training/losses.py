@@ -22,7 +22,8 @@ def loss_function(model: "CrossEncoder", recipe: Recipe, train: ListCounts) -> "
     bce: binary cross-entropy, relevant pairs weighed. listwise: cross-entropy of the softmax over a
     list with an even share for each positive (ListNet). lambda: LambdaLoss, NDCG-Loss2++.
     margin-mse: squared error of the margins to a teacher's. residual: cross-entropy of the softmax
-    over a list with the first stage's scores as an offset (`residual_loss.py`).
+    over a list with the first stage's scores as an offset (`residual_loss.py`). soft: cross-entropy
+    from targets that are in part the first stage's own softmax (`soft_loss.py`).
     """
     import torch
     from sentence_transformers.cross_encoder import losses
@@ -42,6 +43,10 @@ def loss_function(model: "CrossEncoder", recipe: Recipe, train: ListCounts) -> "
             from scisearch.rerank.training.residual_loss import ResidualLoss
 
             return ResidualLoss(model, recipe.seed)
+        case "soft":
+            from scisearch.rerank.training.soft_loss import SoftLoss
+
+            return SoftLoss(model, recipe.label_share)
 
 
 def positive_weight(recipe: Recipe, train: ListCounts) -> float:

@@ -9,8 +9,9 @@ from typing import Literal, get_args
 from scisearch.index.errors import ConfigError
 from scisearch.rerank.training.precision import PRECISIONS, Precision
 
-Loss = Literal["bce", "listwise", "lambda", "margin-mse", "residual"]
+Loss = Literal["bce", "listwise", "lambda", "margin-mse", "residual", "soft"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
+FIRST_STAGE_LOSSES: tuple[Loss, ...] = ("residual", "soft")  # learn from what it said
 Metric = Literal["ndcg@10", "map", "f1", "accuracy", "loss"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 AUTO: Literal["auto"] = "auto"
@@ -27,6 +28,7 @@ class Recipe:
     freeze: int | None = None  # leave the embeddings and so many lowest layers as they are
     loss: Loss = "bce"
     pos_weight: float | Literal["auto"] = 5.0  # of a relevant pair in `bce`
+    label_share: float = 0.6  # of the target in `soft`; the rest is the first stage's
     list_size: int = 8  # texts of a query in one example of the other losses
     teacher: str | None = None  # the cross-encoder whose margins `margin-mse` learns
     learning_rate: float = 3e-5  # AdamW, linear schedule
@@ -64,6 +66,8 @@ class Recipe:
         _check("freeze", self.freeze, self.freeze is None or self.freeze >= 0, "at least 0")
         weight = self.pos_weight
         _check("pos_weight", weight, weight == AUTO or 0 < float(weight) < 1e6, "above 0 or auto")
+        share = self.label_share
+        _check("label_share", share, 0 <= share <= 1, "a share from 0 to 1")
         if self.layers is not None:
             _check("layers", self.layers, _distinct(self.layers), "different numbers from 0")
         if (self.teacher is not None) != (self.loss == "margin-mse"):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from scisearch.rerank.training.list_logits import ScoredLists
 from scisearch.rerank.training.losses import (
     DISTILLED_SHARE,
     DISTILLED_WEIGHT,
@@ -18,8 +19,6 @@ from scisearch.rerank.training.losses import (
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
-
-ABSENT = -1e4  # the correction of a place without a text: finite, and its softmax is 0
 
 
 def residual_losses(logits: Tensor, offsets: Tensor, corrections: Tensor, given: Tensor) -> Tensor:
@@ -95,31 +94,19 @@ class ResidualLoss(nn.Module):
         task: str | None = None,
     ) -> Tensor:
         """The mean over a batch of (queries, texts of each); a label: `examples.residual_rows`."""
-        queries, texts = inputs
-        pairs = [(query, text) for query, some in zip(queries, texts, strict=True) for text in some]
-        features = self.model.preprocess(pairs, prompt=prompt, task=task)
-        features = {
-            name: value.to(self.model.device) if isinstance(value, Tensor) else value
-            for name, value in features.items()
-        }
-        flat = self.model(features)["scores"].view(-1).float()
-        lengths = [len(some) for some in texts]
-        logits = _padded(list(flat.split(lengths)), 0.0)
-        numbers = [label.to(flat) for label in labels]
-        offsets = _padded([one[:n] for one, n in zip(numbers, lengths, strict=True)], 0.0)
-        corrections = _padded([one[n:-1] for one, n in zip(numbers, lengths, strict=True)], ABSENT)
-        given = torch.ones(len(queries)).to(flat)
+        scored = ScoredLists(self.model, inputs, labels, prompt=prompt, task=task)
+        flat, count = scored.has_offset, len(labels)
+        given = torch.ones_like(flat)
         done = 1.0
         if self.model.training:
             draw = np.random.default_rng([self._seed, self._step])
-            given = torch.from_numpy(draw.random(len(queries)) < OFFSET_SHARE).to(flat)
+            given = torch.from_numpy(draw.random(count) < OFFSET_SHARE).to(flat)
             done = self._step / self._steps
-        has_offset = torch.stack([one[-1] for one in numbers])
         return objective(
-            logits, offsets, corrections, has_offset=has_offset, given=given, done=done
+            scored.logits,
+            scored.offsets,
+            scored.corrections,
+            has_offset=scored.has_offset,
+            given=given,
+            done=done,
         )
-
-
-def _padded(rows: list[Tensor], fill: float) -> Tensor:
-    """Rows of several lengths as one matrix."""
-    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=fill)

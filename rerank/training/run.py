@@ -14,7 +14,7 @@ from scisearch.rerank.training.data import TrainingData
 from scisearch.rerank.training.lists import counts
 from scisearch.rerank.training.precision import arithmetic
 from scisearch.rerank.training.quiet import quiet
-from scisearch.rerank.training.recipe import Recipe
+from scisearch.rerank.training.recipe import FIRST_STAGE_LOSSES, Recipe
 from scisearch.rerank.training.report import EpochResult
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _known(data: TrainingData, recipe: Recipe, place: Place) -> tuple["Known", t
     """What a teacher or the first stage says of the lists, and a line on it for the card."""
     from scisearch.rerank.training.examples import Known, first_stage_sharpness
 
-    if recipe.loss != "residual":
+    if recipe.loss not in FIRST_STAGE_LOSSES:
         return Known(teacher=_teacher(data, recipe, place)), ()
     sharpness = first_stage_sharpness(data.train, recipe)
     kinds = ", ".join(f"{kind} {value:.1f}" for kind, value in sharpness.by_kind.items())

@@ -5,8 +5,8 @@ from math import exp, log
 import pytest
 import torch
 
+from scisearch.rerank.training.list_logits import ABSENT
 from scisearch.rerank.training.residual_loss import (
-    ABSENT,
     distilled_weight,
     divergences,
     objective,

@@ -22,6 +22,7 @@ from scisearch.benchmarks.science_training.settings import (
 from scisearch.benchmarks.science_training.state import State
 from scisearch.benchmarks.science_training.training import Job, train_weights
 from scisearch.index.errors import ConfigError, TrainingError
+from scisearch.rerank.training.soft_loss import soft_targets
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +97,13 @@ def test_a_step_is_the_formula_on_transformers_logits(
     told = learner.step(step, 0.05)
     assert told is not None
     exponents = expected + torch.from_numpy(step.corrections)
-    targets = torch.from_numpy(step.targets)
+    targets = soft_targets(
+        torch.from_numpy(step.offsets),
+        torch.from_numpy(step.corrections),
+        torch.from_numpy(step.relevant),
+        has_offset=torch.from_numpy(step.has_offset),
+        label_share=torch.from_numpy(step.label_shares),
+    )
     loss = torch.nn.functional.cross_entropy(exponents, targets)
     loss.backward()  # type: ignore[no-untyped-call]
     chances = (exponents.softmax(dim=1) * torch.from_numpy(step.relevant)).sum(dim=1)

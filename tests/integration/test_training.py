@@ -190,6 +190,26 @@ def test_the_residual_loss_is_the_formula_on_all_validation_lists(
         train(toy_data(), tmp_path / "n", recipe, ON_CPU)
 
 
+def test_the_soft_loss_is_the_formula_on_all_validation_lists(
+    tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers import CrossEncoder
+
+    recipe = tiny(tiny_cross_encoder, loss="soft", label_share=0.75, list_size=4, epochs=1)
+    recipe = replace(recipe, precision="float32")
+    data = scored_data()
+    report = train(data, tmp_path / "m", recipe, ON_CPU)
+    pairs = [(one.query, text) for one in data.validation for text in one.texts]
+    logits = CrossEncoder(str(tmp_path / "m"), device="cpu").predict(pairs).reshape(-1, 4)
+    scores, corrections = np.array([0.75, 0.0, 0.5, 1.0]), np.log([1, 2, 2, 2])
+    first = np.exp(fit_sharpness([ScoredRow(scores, corrections)]) * scores + corrections)
+    targets = 0.25 * first / first.sum() + [0.75, 0, 0, 0]
+    exponents = logits.astype(np.float64) + corrections
+    by_hand = np.log(np.exp(exponents).sum(axis=1)) - exponents @ targets
+    assert report.epochs[1].validation_loss == pytest.approx(by_hand.mean(), abs=1e-4)
+    assert "a target that is 75% the judgements" in (tmp_path / "m/README.md").read_text()
+
+
 def test_frozen_layers_stay_as_they_were(tiny_cross_encoder: Path, tmp_path: Path) -> None:
     recipe = tiny(tiny_cross_encoder, epochs=1, freeze=1)
     train(toy_data(), tmp_path / "m", recipe, ON_CPU)
@@ -257,7 +277,9 @@ def resumable(base: Path, loss: Any) -> Recipe:
     return tiny(base, epochs=3, checkpoint_steps=4, loss=loss, **size)
 
 
-@pytest.mark.parametrize(("loss", "data"), [("bce", toy_data), ("residual", scored_data)])
+@pytest.mark.parametrize(
+    ("loss", "data"), [("bce", toy_data), ("residual", scored_data), ("soft", scored_data)]
+)
 def test_a_killed_training_continues_to_the_same_weights_and_table(
     loss: str, data: Callable[[], TrainingData], tiny_cross_encoder: Path, tmp_path: Path
 ) -> None:
