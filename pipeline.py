@@ -287,7 +287,8 @@ class SearchPipeline:
     def _fused(self, legs: Mapping[str, Scored]) -> dict[str, Scored]:
         if len(legs) == 1:
             return dict(legs)
-        return {**legs, "fused": self.config.fusion.fuse(legs, self.index.documents.id_rank)}
+        id_rank, vectors_of = self.index.documents.id_rank, self.index.vectors_of
+        return {**legs, "fused": self.config.fusion.fuse(legs, id_rank, vectors_of)}
 
     # -- borders -----------------------------------------------------------------------------
 

@@ -82,7 +82,8 @@ def request_of(card: Card, out: Path) -> BenchmarkRequest:
     """
     try:
         asked = card["request"]
-        fusion = Fusion(**asked["search"]["fusion"])
+        # cards from before there were neighbours do not name their weight
+        fusion = Fusion(**{"neighbour_weight": 0.0, **asked["search"]["fusion"]})
         return BenchmarkRequest(
             out=out,
             collection=asked["collection"],

@@ -12,6 +12,7 @@ from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import Progress, stage_of
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.retrieval.first_stages import open_first_stages, retrieve_lists
+from scisearch.retrieval.fusion import VectorsOf
 from scisearch.retrieval.pools import pool_ordinals
 from scisearch.retrieval.ranking import Query, Scored
 
@@ -20,11 +21,12 @@ _BATCH = 32  # queries searched together, as a run does
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryLists:
-    """One query's list of each first stage by name, and its judgements."""
+    """One query's list of each first stage by name, its judgements, and what its fusion asks."""
 
     query: Query
     legs: Mapping[str, Scored]
     judged: Judged
+    vectors_of: VectorsOf | None = None
 
 
 def retrieve_once(
@@ -68,7 +70,8 @@ def retrieve_once(
             for query, legs in zip(part, lists, strict=True):
                 if not query.text.strip():  # nothing answers it, as in a search
                     legs = {name: of.cut(0) for name, of in legs.items()}
-                found.append(QueryLists(query, legs, _judged(index, collection, query)))
+                judged = _judged(index, collection, query)
+                found.append(QueryLists(query, legs, judged, index.vectors_of))
             progress.advance(len(part))
     return found
 

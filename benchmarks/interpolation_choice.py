@@ -92,7 +92,10 @@ def score_candidates(
     index, progress = open_index(indexes.index(collection, config)), indexes.progress
     documents = index.documents
     lists = retrieve_once(index, collection, config, depth=config.depth, progress=progress)
-    heads = [fused_list(one.legs, config.fusion, config.depth, documents.id_rank) for one in lists]
+    heads = [
+        fused_list(one.legs, config.fusion, config.depth, documents.id_rank, one.vectors_of)
+        for one in lists
+    ]
     heads = [head.cut(config.rerank_depth) for head in heads]
     work = [(one.query, head.ordinals) for one, head in zip(lists, heads, strict=True)]
     scored = score_once(open_rerank_stage(index, config), work, progress=progress)

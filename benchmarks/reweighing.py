@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scisearch.benchmarks.ties import dcg
 from scisearch.rerank.interpolation import NORMALISATIONS, Interpolation
-from scisearch.retrieval.fusion import Fusion
+from scisearch.retrieval.fusion import Fusion, VectorsOf
 from scisearch.retrieval.ranking import IdRank, Ordinals, Scored
 
 CUTOFF = 10
@@ -51,11 +51,11 @@ def fused_row(
     settings: Sequence[tuple[Fusion, int]],
     id_rank: IdRank,
     judged: Judged,
+    vectors_of: VectorsOf | None = None,
 ) -> NDArray[np.float64]:
     """NDCG@10 of one query with each fusion of its first lists at a depth, (n_settings,)."""
-    return np.array(
-        [judged.ndcg(fused_list(legs, *setting, id_rank).ordinals) for setting in settings]
-    )
+    fused = [fused_list(legs, *setting, id_rank, vectors_of) for setting in settings]
+    return np.array([judged.ndcg(one.ordinals) for one in fused])
 
 
 def interpolated_row(
@@ -74,7 +74,13 @@ def interpolated_row(
     )
 
 
-def fused_list(legs: Mapping[str, Scored], fusion: Fusion, depth: int, id_rank: IdRank) -> Scored:
+def fused_list(
+    legs: Mapping[str, Scored],
+    fusion: Fusion,
+    depth: int,
+    id_rank: IdRank,
+    vectors_of: VectorsOf | None = None,
+) -> Scored:
     """What a search fuses: the best `depth` of each list; a list that is alone stays as it is."""
     cut = {name: one.cut(depth) for name, one in legs.items()}
-    return fusion.fuse(cut, id_rank) if len(cut) > 1 else next(iter(cut.values()))
+    return fusion.fuse(cut, id_rank, vectors_of) if len(cut) > 1 else next(iter(cut.values()))

@@ -14,7 +14,9 @@ from scisearch.retrieval.fusion import Fusion
 
 DEPTHS = (20, 50, 100, 200, 500, 1000)
 RERANK_DEPTHS = (20, 50, 100)
+_STANDARD = Fusion()
 _WEIGHTS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+_NEIGHBOUR_WEIGHTS = (0.0, _STANDARD.neighbour_weight)
 _RRF_KS = (10.0, 30.0, 60.0, 100.0)
 _LEAST_DEPTH = 10  # nDCG@10 looks at so many
 _DEFAULT = SearchConfig()
@@ -71,8 +73,14 @@ def tuning_grid(
     if not fused:  # one list, as deep as anything needs it
         alone = (Fusion(), max(_DEFAULT.depth, *rerank_depths))
         return Grid((alone,), tuple(reranks), 0, reranks.index(default) if reranks else 0)
-    kinds = [Fusion("convex", weight) for weight in _WEIGHTS]
-    kinds += [Fusion("rrf", rrf_k=k) for k in _RRF_KS]
+    kinds = [
+        fusion
+        for near in _NEIGHBOUR_WEIGHTS
+        for fusion in (
+            *(Fusion("convex", weight, neighbour_weight=near) for weight in _WEIGHTS),
+            *(Fusion("rrf", rrf_k=k, neighbour_weight=near) for k in _RRF_KS),
+        )
+    ]
     standard = (_DEFAULT.fusion, _DEFAULT.depth)
     fusions = {(fusion, depth) for depth in depths for fusion in kinds} | {standard}
     ordered = sorted(fusions, key=_from_default)
@@ -119,6 +127,7 @@ def settings_of_system(
             settings["dense_weight"] = fusion.dense_weight
         else:
             settings["rrf_k"] = fusion.rrf_k
+        settings["neighbour_weight"] = fusion.neighbour_weight
     if system == "rerank":
         settings["rerank_depth"], interpolation = grid.reranks[places[1]]
         settings["rerank_weight"] = interpolation.weight
@@ -135,6 +144,7 @@ def _from_default(setting: FusionSetting) -> tuple[object, ...]:
         abs(log(depth / _DEFAULT.depth)),
         depth,
         fusion.kind != standard.kind,
+        abs(fusion.neighbour_weight - standard.neighbour_weight),
         abs(fusion.dense_weight - standard.dense_weight) + abs(fusion.rrf_k - standard.rrf_k),
         fusion.dense_weight,
     )

@@ -28,7 +28,7 @@ def first_tables(
         rows = []
         with stage_of(progress, "fusions", len(lists), unit="queries"):
             for one in lists:
-                rows.append(fused_row(one.legs, grid.fusions, id_rank, one.judged))
+                rows.append(fused_row(one.legs, grid.fusions, id_rank, one.judged, one.vectors_of))
                 progress.advance(1)
         tables["hybrid"] = {0: np.array(rows)}
     return tables
@@ -52,7 +52,9 @@ def heads_of(
     """The candidates of every query with each of these fusions, as many as any setting reranks."""
     return {
         place: [
-            fused_list(one.legs, *grid.fusions[place], id_rank).cut(grid.deepest_rerank)
+            fused_list(one.legs, *grid.fusions[place], id_rank, one.vectors_of).cut(
+                grid.deepest_rerank
+            )
             for one in lists
         ]
         for place in places

@@ -86,6 +86,12 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
     ),
     click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
     click.option(
+        "--neighbour-weight",
+        default=0.25,
+        show_default=True,
+        help="How far fused scores are drawn towards those of similar candidates; 0: not.",
+    ),
+    click.option(
         "--rerank",
         type=click.Choice(["full", "auto"]),
         help="Rerank all of these, or in fused order until the top 10 is not expected to change."

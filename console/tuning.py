@@ -154,6 +154,8 @@ def _setting(settings: Mapping[str, Any]) -> str:
         parts.append(f"convex, dense weight {settings['dense_weight']:g}")
     elif settings.get("fusion") == "rrf":
         parts.append(f"RRF, k {settings['rrf_k']:g}")
+    if settings.get("neighbour_weight"):
+        parts.append(f"neighbours {settings['neighbour_weight']:g}")
     if "fusion" in settings:
         parts.append(f"depth {settings['depth']}")
     if "rerank_depth" in settings:

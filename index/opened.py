@@ -13,6 +13,11 @@ from scisearch.index.manifest import Manifest, check_sizes
 from scisearch.index.seal import check_seal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from scisearch.index.static_encoder import StaticEncoder
     from scisearch.index.tokens import TokenStore
     from scisearch.index.vectors import VectorIndex
@@ -66,6 +71,11 @@ class OpenIndex:
                 " --mode bm25, or build it again without --no-dense"
             )
         return VectorIndex.open(self._part("vectors.faiss"))
+
+    @property
+    def vectors_of(self) -> "Callable[[NDArray[np.int64]], NDArray[np.float32]] | None":
+        """Gives the vectors of documents; None where there are none, or their type cannot."""
+        return self.vectors.rows if self.has_vectors and self.vectors.gives_rows else None
 
     @cached_property
     def static_encoder(self) -> "StaticEncoder":

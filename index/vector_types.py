@@ -35,6 +35,15 @@ def choose_factory(n_docs: int) -> str:
     return f"IVF{n_lists},Flat" if n_docs <= MOST_FOR_FLOATS else f"IVF{n_lists},SQ8"
 
 
+def maps_directly(index: Index) -> bool:
+    """Whether documents of inverted lists can be found by their number after `make_direct_map`.
+
+    Of other inverted lists FAISS 1.15 reads what is not there (those of fast scans crash).
+    """
+    faiss = load_faiss()
+    return isinstance(index, (faiss.IndexIVFFlat, faiss.IndexIVFScalarQuantizer))
+
+
 def make_index(factory: str, dimension: int) -> Index:
     """An empty index of this type that ranks by inner product.
 

@@ -6,6 +6,7 @@ Knows ordinals and inner products; not texts, models or doc_ids.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import perf_counter
@@ -114,8 +115,21 @@ class VectorIndex:
         """Whether a search compares all vectors, uncompressed."""
         return self._is_exact
 
+    @cached_property
+    def gives_rows(self) -> bool:
+        """Whether the type of index can give a document's vector back.
+
+        Inverted lists need to be told where each document is, which reads all their ids once.
+        """
+        if vector_types.maps_directly(self._index):
+            self._index.make_direct_map()
+        return self._can_reconstruct()
+
     def rows(self, ordinals: NDArray[np.int64]) -> Vectors:
-        """The vectors of these documents as the index holds them; (n, dimension) float32."""
+        """The vectors of these documents as the index holds them, (n, dimension) float32.
+
+        Only of an index that `gives_rows`.
+        """
         return np.asarray(self._index.reconstruct_batch(ordinals), np.float32)
 
     def search(

@@ -34,6 +34,7 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "fusion": ("fusion", "kind"),
     "dense_weight": ("fusion", "dense_weight"),
     "rrf_k": ("fusion", "rrf_k"),
+    "neighbour_weight": ("fusion", "neighbour_weight"),
     "reranker": ("rerank", "model"),
     "rerank_depth": ("rerank", "depth"),
     "rerank": ("rerank", "scoring"),
@@ -48,7 +49,10 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "offline": ("models", "offline"),
     "runtime": ("models", "runtime"),
 }
-_OF_FUSION = {"fusion": "kind", "dense_weight": "dense_weight", "rrf_k": "rrf_k"}
+_OF_FUSION = {
+    "fusion": "kind",
+    **{name: name for name in ("dense_weight", "rrf_k", "neighbour_weight")},
+}
 _NAMES: Mapping[tuple[str, str], str] = {place: name for name, place in KEYS.items()}
 _SECTIONS = tuple(dict.fromkeys(section for section, _ in KEYS.values()))
 

@@ -199,3 +199,21 @@ def test_queries_of_another_model_are_refused(path: Path) -> None:
         index.search(np.full((1, DIMENSION), np.nan, np.float32), 5)
     with pytest.raises(FilterError, match=r"mask of shape \(3,\), expected \(20,\)"):
         index.search(unit_rows(1), 5, np.ones(3, bool))
+
+
+@pytest.mark.parametrize(
+    ("factory", "error"), [("Flat", 0.0), ("IVF8,Flat", 0.0), ("IVF8,SQ8", 0.05), ("HNSW8", 0.0)]
+)
+def test_a_document_gives_its_vector_back(factory: str, error: float, path: Path) -> None:
+    vectors = unit_rows(300)
+    _, index = build(vectors, path, factory)
+    assert index.gives_rows
+    some = np.array([299, 0, 17])
+    np.testing.assert_allclose(index.rows(some), vectors[some], atol=error)
+
+
+def test_a_type_that_gives_no_vector_back_says_so(path: Path) -> None:
+    _, index = build(unit_rows(600), path, "IVF8,PQ4x4fs")
+    assert not index.gives_rows
+    ((ordinals, _),) = index.search(unit_rows(1), 5)
+    assert len(ordinals) == 5
