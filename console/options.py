@@ -87,7 +87,7 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
     click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
     click.option(
         "--neighbour-weight",
-        default=0.25,
+        default=0.2,
         show_default=True,
         help="How far fused scores are drawn towards those of similar candidates; 0: not.",
     ),
