@@ -132,6 +132,11 @@ def _tests(evaluations: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
         difference = compare_evaluations(two).scores[second][MAIN_MEASURE].difference
         if difference is not None:
             pairs[first, second] = difference
+    return rows_of_tests(pairs)
+
+
+def rows_of_tests(pairs: Mapping[tuple[str, str], Difference]) -> list[dict[str, Any]]:
+    """The differences of pairs of systems on nDCG@10 as JSON values, Holm over all of them."""
     corrected = holm({"\0".join(pair): one.p for pair, one in pairs.items()})
     return [
         {

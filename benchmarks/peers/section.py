@@ -1,17 +1,15 @@
 """The peers' part of a card: quality from their run files, tests against our systems, times."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from scisearch.benchmarks.card import MAIN_MEASURE, MEASURES, figures, only_main
+from scisearch.benchmarks.card import MAIN_MEASURE, MEASURES, figures, only_main, rows_of_tests
 from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.comparison import Difference, compare_evaluations
 from scisearch.benchmarks.latency import Sample, latency_summary
 from scisearch.benchmarks.peers.catalogue import PeerSpec, peer_specs
 from scisearch.benchmarks.peers.measuring import PeerRuns
 from scisearch.benchmarks.scoring import DocIds, Evaluation, evaluate
-from scisearch.benchmarks.significance import holm
 from scisearch.index.errors import RankingError
 from scisearch.retrieval.ranking import Qrels, Query, Run
 
@@ -113,16 +111,7 @@ def _tests(
             difference = scores[peer][MAIN_MEASURE].difference
             if difference is not None:
                 pairs[system, peer] = difference
-    corrected = holm({"\0".join(pair): one.p for pair, one in pairs.items()})
-    return [
-        {
-            "measure": MAIN_MEASURE,
-            "first": system,
-            "second": peer,
-            **replace(one, p_holm=corrected["\0".join((system, peer))]).to_json(),
-        }
-        for (system, peer), one in pairs.items()
-    ]
+    return rows_of_tests(pairs)
 
 
 def _ahead(
