@@ -18,8 +18,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from scisearch.benchmarks.commands import Command
 from scisearch.benchmarks.latency import latency_queries
-from scisearch.index.errors import ScisearchError
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.retrieval.bm25 import BM25Retriever, RankBM25Retriever, query_terms
 from scisearch.retrieval.ranking import Query, Scores
@@ -136,18 +136,15 @@ def _agree(ours: Scores, theirs: Scores) -> bool:
     return len(ours) == len(positive) and bool(np.allclose(ours, positive, rtol=_AGREEMENT))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--index", "folder", required=True, type=click.Path(path_type=Path))
 @click.option("--topics", required=True, type=click.Path(path_type=Path))
 @click.option("--queries", default=200, show_default=True)
 @click.option("--rank-bm25/--no-rank-bm25", default=True, show_default=True)
 def main(folder: Path, topics: Path, queries: int, rank_bm25: bool) -> None:
     """Print the times and ratios as JSON."""
-    try:
-        chosen = latency_queries(read_topics(topics), queries)
-        result = compare_speed(open_index(folder), chosen, with_rank_bm25=rank_bm25)
-    except ScisearchError as error:
-        raise click.ClickException(str(error)) from error
+    chosen = latency_queries(read_topics(topics), queries)
+    result = compare_speed(open_index(folder), chosen, with_rank_bm25=rank_bm25)
     click.echo(json.dumps(result, indent=1))
 
 

@@ -1,4 +1,4 @@
-"""A group of commands whose users see what they did wrong in one line."""
+"""Commands whose users see what they did wrong in one line."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import click
 from scisearch.index.errors import ScisearchError
 
 
-class Commands(click.Group):
+class Command(click.Command):
     """Shows a ScisearchError as one line; any other exception is a bug and keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -16,3 +16,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except ScisearchError as error:
             raise click.ClickException(str(error)) from error
+
+
+class Commands(Command, click.Group):
+    """A group of such commands."""

@@ -20,9 +20,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from scisearch.benchmarks.commands import Command
 from scisearch.benchmarks.environment import hardware, versions
 from scisearch.benchmarks.latency import latency_queries
-from scisearch.index.errors import ScisearchError
 from scisearch.index.models import DEFAULT_CROSS_ENCODER, ResolvedModel, resolve_model
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.runtimes import open_encoder
@@ -224,7 +224,7 @@ def _queries(
     return turns.to_json()
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--index", "folder", required=True, type=click.Path(path_type=Path))
 @click.option("--topics", required=True, type=click.Path(path_type=Path))
 @click.option("--queries", default=7, show_default=True)
@@ -235,16 +235,13 @@ def main(
     folder: Path, topics: Path, queries: int, documents: int, reranker: str, offline: bool
 ) -> None:
     """Print the times and ratios as JSON."""
-    try:
-        result = compare_models(
-            open_index(folder),
-            latency_queries(read_topics(topics), queries),
-            reranker=reranker,
-            n_documents=documents,
-            offline=offline,
-        )
-    except ScisearchError as error:
-        raise click.ClickException(str(error)) from error
+    result = compare_models(
+        open_index(folder),
+        latency_queries(read_topics(topics), queries),
+        reranker=reranker,
+        n_documents=documents,
+        offline=offline,
+    )
     click.echo(json.dumps(result, indent=1))
 
 

@@ -22,11 +22,12 @@ from typing import Any
 import click
 import numpy as np
 
+from scisearch.benchmarks.commands import Command
 from scisearch.benchmarks.environment import hardware, versions, watch_memory
 from scisearch.benchmarks.latency import latency_queries
 from scisearch.benchmarks.scale_corpus import Row, read_rows, write_grown
 from scisearch.index.durable import replace_file
-from scisearch.index.errors import ConfigError, ScisearchError
+from scisearch.index.errors import ConfigError
 from scisearch.pipeline import SearchPipeline
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.retrieval.ranking import Query
@@ -186,7 +187,7 @@ def draw(result: Measured, path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--corpus", "corpora", multiple=True, required=True, type=click.Path(path_type=Path))
 @click.option("--topics", required=True, type=click.Path(path_type=Path))
 @click.option("--sizes", default="10000,100000,1000000", show_default=True)
@@ -195,10 +196,7 @@ def draw(result: Measured, path: Path) -> None:
 def main(corpora: tuple[Path, ...], topics: Path, sizes: str, queries: int, out: Path) -> None:
     """Measure BM25 over corpora of growing size; write scale.json and scale.svg."""
     wanted = [int(size) for size in sizes.split(",") if size.strip().isdigit()]
-    try:
-        result = measure_scale(corpora, read_topics(topics), wanted, out, n_queries=queries)
-    except ScisearchError as error:
-        raise click.ClickException(str(error)) from error
+    result = measure_scale(corpora, read_topics(topics), wanted, out, n_queries=queries)
     click.echo(json.dumps({"growth": result["growth"], "sizes": result["sizes"]}, indent=1))
     try:
         draw(result, out / "scale.svg")

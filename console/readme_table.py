@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from scisearch.benchmarks.card import MAIN_MEASURE, Card
+from scisearch.benchmarks.commands import Command
 from scisearch.benchmarks.kept_cards import FOLDER, read_kept_cards
 from scisearch.console.tables import Table
-from scisearch.index.errors import ConfigError, ScisearchError
+from scisearch.index.errors import ConfigError
 from scisearch.rerank.search_config import MODES
 
 BEGIN = "<!-- results: written by make docs from benchmarks/cards -->"
@@ -47,16 +48,13 @@ def with_results(text: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--readme", type=click.Path(path_type=Path), default=Path("README.md"))
 @click.option("--cards", type=click.Path(path_type=Path), default=FOLDER)
 def main(readme: Path, cards: Path) -> None:
     """Write the table of results in the README from the kept cards."""
-    try:
-        text = readme.read_text(encoding="utf-8")
-        readme.write_text(with_results(text, results_table(read_kept_cards(cards))), "utf-8")
-    except ScisearchError as error:
-        raise click.ClickException(str(error)) from error
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(with_results(text, results_table(read_kept_cards(cards))), "utf-8")
 
 
 def _last(card: Card) -> Card:
