@@ -17,22 +17,24 @@ END = "<!-- end of results -->"
 
 
 def results_table(cards: Mapping[str, Card]) -> str:
-    """Each kept card as a row: nDCG@10 of each system, and the best with its interval and time."""
+    """Each kept card as a row: nDCG@10 of each system; what the last one adds, and its time."""
     systems = [mode for mode in MODES if any(mode in card["systems"] for card in cards.values())]
     timed = any(_last(card)["latency"] for card in cards.values())
     rows = [
         [
-            card["collection"]["name"],
+            _name(card),
             f"{card['collection']['n_documents']:,}",
             f"{card['collection']['n_queries']:,}",
             *(_mean(card, system) for system in systems),
             _interval(card),
+            _added(card),
             *([_time(card)] if timed else []),
         ]
         for card in cards.values()
     ]
     header = ["collection", "documents", "queries", *systems, "95% interval of the last"]
-    return Table([*header, *(["its ms, p50 / p95"] if timed else [])], rows).markdown()
+    header += ["last against the one before", *(["its ms, p50 / p95"] if timed else [])]
+    return Table(header, rows).markdown()
 
 
 def with_results(text: str, table: str) -> str:
@@ -66,6 +68,23 @@ def _mean(card: Card, system: str) -> str:
     if system not in card["systems"]:
         return ""
     return f"{card['systems'][system]['quality']['measures'][MAIN_MEASURE]['mean']:.4f}"
+
+
+def _name(card: Card) -> str:
+    pools = ", own pools" if card["request"].get("judged_pool") else ""
+    return f"{card['collection']['name']}{pools}"
+
+
+def _added(card: Card) -> str:
+    """The difference of the last two systems with its interval, and p without correction."""
+    names = list(card["systems"])[-2:]
+    for test in card["tests"]:
+        if [test["first"], test["second"]] == names:
+            low, high = test["interval"]
+            p = f"{test['p']:.2f}" if test["p"] >= 0.01 else f"{test['p']:.4f}"
+            p = p if test["p"] >= 0.0001 else "<0.0001"
+            return f"{test['mean']:+.4f} ({low:+.4f} to {high:+.4f}), p {p}"
+    return ""
 
 
 def _interval(card: Card) -> str:
