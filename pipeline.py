@@ -14,7 +14,7 @@ import numpy as np
 
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.stopwatch import Stopwatch
-from scisearch.rerank.modes import NO_VECTORS, NOT_RERANKED, chosen_mode
+from scisearch.rerank.modes import chosen_mode, search_notes
 from scisearch.rerank.search_config import Mode, SearchConfig
 from scisearch.retrieval.filters import FilterMasks
 from scisearch.retrieval.first_stages import open_first_stages, retrieve_lists
@@ -151,10 +151,8 @@ class SearchPipeline:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What every answer of this pipeline leaves out, unless its mode was asked for."""
-        if self.config.mode is not None or self.mode == "rerank":
-            return ()
-        return (NOT_RERANKED,) if self.index.has_vectors else (NOT_RERANKED, NO_VECTORS)
+        """What every answer of this pipeline leaves out, unless it was asked to."""
+        return search_notes(self.index, self.config, self.mode)
 
     @property
     def run_notes(self) -> tuple[str, ...]:

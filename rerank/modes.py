@@ -9,6 +9,21 @@ NOT_RERANKED = (
     " helps on some collections and hurts on others (search tune tells); --reranker names another"
 )
 NO_VECTORS = "BM25 only: the index was built with --no-dense"
+NO_NEIGHBOURS = (
+    "fused scores are not drawn towards those of similar candidates: this type of vector index"
+    " gives no vector back (build without --vectors, or --neighbour-weight 0)"
+)
+
+
+def search_notes(index: OpenIndex, config: SearchConfig, mode: Mode) -> tuple[str, ...]:
+    """What every answer of a search leaves out, unless it was asked to."""
+    notes: tuple[str, ...] = ()
+    if config.mode is None and mode != "rerank":
+        notes = (NOT_RERANKED,) if index.has_vectors else (NOT_RERANKED, NO_VECTORS)
+    fuses = mode in ("hybrid", "rerank") and index.has_vectors
+    if fuses and config.fusion.neighbour_weight and index.vectors_of is None:
+        return (*notes, NO_NEIGHBOURS)
+    return notes
 
 
 def chosen_mode(index: OpenIndex, config: SearchConfig) -> Mode:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
@@ -192,6 +193,30 @@ def test_the_default_mode_reranks_where_a_cross_encoder_is_named(
         index, SearchConfig(offline=True, reranker=str(tiny_cross_encoder))
     ).search("gene")
     assert named.mode == "rerank"
+
+
+def test_similar_candidates_count_where_the_vectors_can_be_had(
+    tmp_path: Path, tiny_encoder: Path
+) -> None:
+    words = [(" ".join(WORDS[i % 9 : i % 9 + 3]) + f" {i}", 2016) for i in range(300)]
+    corpus = tmp_path / "corpus.parquet"
+    pq.write_table(pa.Table.from_pylist(numbered(words)), corpus)
+    config = SearchConfig(mode="hybrid", offline=True)
+    plain = replace(config, fusion=Fusion(neighbour_weight=0))
+    for factory in ("IVF4,Flat", "IVF4,PQ8x4fs"):
+        build_index(
+            corpus,
+            tmp_path / factory,
+            BuildConfig(encoder=str(tiny_encoder), offline=True, vectors=factory),
+        )
+    drawn = SearchPipeline.open(tmp_path / "IVF4,Flat", config).search("gene folding")
+    scores = [hit.score for hit in drawn.hits]
+    found = SearchPipeline.open(tmp_path / "IVF4,Flat", plain).search("gene folding")
+    assert scores != [hit.score for hit in found.hits]
+    assert drawn.notes == found.notes == ()
+    without = SearchPipeline.open(tmp_path / "IVF4,PQ8x4fs", config).search("gene folding")
+    (note,) = without.notes
+    assert note.startswith("fused scores are not drawn towards those of similar candidates")
 
 
 def test_the_built_in_cross_encoder_answers_when_asked(index: Path) -> None:
