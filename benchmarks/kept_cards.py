@@ -81,4 +81,5 @@ def _request(request: Card) -> dict[str, Any]:
     folder = Path(request["collection"])
     lay_somewhere = folder.is_absolute() or folder.is_dir()  # else `demo`, or an ir_datasets id
     collection = folder.name if lay_somewhere else request["collection"]
-    return {**request, "collection": collection, "search": search}
+    ignore = request.get("ignore") and Path(request["ignore"]).name
+    return {**request, "collection": collection, "ignore": ignore, "search": search}
