@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from scisearch.index.openmp import load_faiss
 from scisearch.index.vector_types import Index, inverted_lists
 
-RECALL_GOAL = 0.97
+# For documents as queries. Real queries lie farther out and lose some 0.012 more, so that theirs is
+# above 0.97 (benchmarks/LOG.md, 2026-11-27).
+RECALL_GOAL = 0.985
 _DEPTH = 100  # recall@100
 _SAMPLE = 256  # document vectors to measure with
 _ROWS = 16_384  # vectors compared at once

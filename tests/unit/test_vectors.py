@@ -114,7 +114,7 @@ def test_a_filter_to_few_documents_is_exact_with_uncompressed_types(
 def test_recall_is_tuned_to_the_goal_and_the_setting_is_in_the_file(path: Path) -> None:
     report, _ = build(unit_rows(2000), path, "IVF32,Flat")
     assert report.recall_at_100 is not None
-    assert report.recall_at_100 >= 0.97
+    assert report.recall_at_100 >= 0.985
     chosen = report.search_parameters["nprobe"]
     assert faiss.extract_index_ivf(faiss.read_index(str(path))).nprobe == chosen > 1
 
