@@ -6,7 +6,7 @@ from scisearch.rerank.search_config import Mode, SearchConfig
 
 NOT_RERANKED = (
     "not reranked: --mode rerank has the built-in cross-encoder reorder the best candidates, which"
-    " helps on some collections and hurts on others (search tune tells); --reranker names another"
+    " gains a little on some collections only (search tune tells); --reranker names another"
 )
 NO_VECTORS = "BM25 only: the index was built with --no-dense"
 NO_NEIGHBOURS = (
