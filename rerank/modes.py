@@ -29,8 +29,8 @@ def search_notes(index: OpenIndex, config: SearchConfig, mode: Mode) -> tuple[st
 def chosen_mode(index: OpenIndex, config: SearchConfig) -> Mode:
     """The mode asked for; else reranking where a cross-encoder is named, else the fused list.
 
-    The built-in cross-encoder is not used unasked: it gains little and loses on some
-    collections (benchmarks/LOG.md, 2026-11-27).
+    The built-in cross-encoder is not used unasked: it gains little beside the fused list
+    (benchmarks/cards).
 
     Raises:
         ConfigError: it needs a part that the index has not, or the
