@@ -57,7 +57,6 @@ class SearchPipeline:
         self._shared_dense = dense
         self.mode: Mode = chosen_mode(index, config)
         self._loaded = False
-        self._masks = FilterMasks(index.documents)
 
     @classmethod
     def open(cls, index: str | Path, config: SearchConfig | None = None) -> Self:
@@ -185,6 +184,11 @@ class SearchPipeline:
         self.search("warm up")
 
     # -- stages ------------------------------------------------------------------------------
+
+    @cached_property
+    def _masks(self) -> FilterMasks:
+        """Made when first used: opening a pipeline does not open the documents."""
+        return FilterMasks(self.index.documents)
 
     @cached_property
     def _legs(self) -> dict[str, Retriever]:
