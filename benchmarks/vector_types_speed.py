@@ -23,7 +23,7 @@ from scisearch.benchmarks.latency import latency_queries
 from scisearch.index.models import resolve_model
 from scisearch.index.opened import open_index
 from scisearch.index.runtimes import open_encoder
-from scisearch.index.vector_types import EXACT, choose_factory
+from scisearch.index.vector_types import EXACT, choose_factory, inverted_factory
 from scisearch.index.vectors import VectorIndex, build_vectors
 from scisearch.retrieval.topics import read_topics
 
@@ -101,7 +101,7 @@ def main(folder: Path, topics: Path, queries: int, types: str | None, offline: b
     name = str((index.manifest.encoder or {})["name"])
     encoder = open_encoder(resolve_model(name, offline=offline, kind="bi-encoder"))
     texts = [topic.text for topic in latency_queries(read_topics(topics), queries)]
-    factories = types.split(";") if types else [f"IVF{4 * int(len(vectors) ** 0.5)},Flat"]
+    factories = types.split(";") if types else [inverted_factory(len(vectors))]
     with TemporaryDirectory() as work:
         found = compare_types(vectors, encoder.encode_queries(texts), factories, Path(work))
     click.echo(json.dumps({"chosen": choose_factory(len(vectors)), "types": found}, indent=1))

@@ -29,8 +29,11 @@ def choose_factory(n_docs: int) -> str:
     file on any number of threads, they are searched from the mapped file, and a filter stays exact
     about what it lets through at no cost.
     """
-    if n_docs <= MOST_FOR_EXACT:
-        return EXACT
+    return EXACT if n_docs <= MOST_FOR_EXACT else inverted_factory(n_docs)
+
+
+def inverted_factory(n_docs: int) -> str:
+    """The type of inverted lists for so many documents."""
     n_lists = 4 * isqrt(n_docs)
     return f"IVF{n_lists},Flat" if n_docs <= MOST_FOR_FLOATS else f"IVF{n_lists},SQ8"
 
