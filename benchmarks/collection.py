@@ -81,24 +81,15 @@ def read_collection(
     return Collection(f"{name} {split}" if split else name, corpus, queries, qrels, protocol)
 
 
-def read_collections(folder: Path) -> list[Collection]:
-    """The collection in a folder, or those in its subfolders, by name.
+def collection_splits(folder: Path) -> list[str | None] | None:
+    """Whose judgements a folder's collection has: None is qrels.tsv, or the only ones there are.
 
-    One with several judgements and no plain qrels.tsv is there once for each.
-
-    Raises:
-        ConfigError: there is none, or a part of one is missing.
-        RankingError: a file is malformed.
+    None instead of a list: there is no corpus in the folder.
     """
-    folders = [folder] if _has_corpus(folder) else sorted(filter(_has_corpus, _children(folder)))
-    if not folders:
-        raise ConfigError(
-            f"{folder}: found no collection, expected corpus.parquet, queries.jsonl and qrels.tsv"
-            " in it or in its subfolders"
-        )
-    return [
-        read_collection(one, split=split) for one in folders for split in _splits(_judgements(one))
-    ]
+    if not any((folder / name).is_file() for name in _CORPORA):
+        return None
+    judgements = _judgements(folder)
+    return [None] if "" in judgements or len(judgements) < 2 else list(judgements)
 
 
 def judged_texts(collection: Collection) -> Iterator[SeenText]:
@@ -107,14 +98,6 @@ def judged_texts(collection: Collection) -> Iterator[SeenText]:
         yield SeenText(query.text, "query", collection.name, query.query_id)
     for doc_id, text in collection.documents():
         yield SeenText(text, "document", collection.name, doc_id)
-
-
-def _children(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-
-
-def _has_corpus(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in _CORPORA)
 
 
 def _part(folder: Path, names: tuple[str, ...]) -> Path:
@@ -131,10 +114,6 @@ def _judgements(folder: Path) -> dict[str, Path]:
         for path in sorted(folder.glob(pattern)):
             found.setdefault(path.stem.removeprefix("qrels").strip("._-"), path)
     return found
-
-
-def _splits(judgements: Mapping[str, Path]) -> list[str | None]:
-    return [None] if "" in judgements or len(judgements) < 2 else list(judgements)
 
 
 def _chosen(folder: Path, judgements: Mapping[str, Path], split: str | None) -> Path:

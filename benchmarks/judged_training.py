@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from scisearch.benchmarks.bound_choice import BoundChoice
-from scisearch.benchmarks.collection import Collection, judged_texts, read_collections
+from scisearch.benchmarks.collection import Collection, judged_texts
+from scisearch.benchmarks.collection_places import IgnoreFiles, read_places
 from scisearch.benchmarks.contrast import ContrastReport, contrast, cross_encoder_scorer
 from scisearch.benchmarks.gate import CollectionIndexes, GateReport, gate
 from scisearch.benchmarks.interpolation_choice import (
@@ -84,8 +85,9 @@ Describe = Callable[[Judgement], Sequence[CardSection]]
 class Judging:
     """What a training is judged with, besides its validation lists."""
 
-    collections: tuple[Path, ...] = ()  # folders of test collections that it must not lose on
-    dev: tuple[Path, ...] = ()  # folders of those that the weight of the model is chosen on
+    collections: tuple[str | Path, ...] = ()  # places of those that it must not lose on
+    dev: tuple[str | Path, ...] = ()  # places of those that the weight of the model is chosen on
+    ignore: IgnoreFiles = field(default_factory=dict)  # what is left out of their judgements
     encoder: str | None = None  # of the collections' indexes; None: the default one
     describe: Describe = lambda _judgement: ()  # makes the card's sections of the outcome
 
@@ -110,7 +112,7 @@ def train_and_judge(
         TrainingError: as `train`; or nothing is left to train on without the leaks.
         ScisearchError: a collection cannot be read, indexed or searched.
     """
-    judged, dev = _read(judging.collections), _read(judging.dev)
+    judged, dev = read_places(judging.collections, judging.dev, ignore=judging.ignore)
     known = {one.name: one for one in (*judged, *dev)}
     leaks, data = _without_leaks(data, list(known.values()))
     training = train(data, output, recipe, options)
@@ -250,7 +252,3 @@ def _gates(systems: _Systems, judged: Sequence[Collection]) -> dict[str, GateRep
         name: gate(before, after, judged, indexes=systems.indexes, progress=progress)
         for name, before in systems.befores().items()
     }
-
-
-def _read(folders: Sequence[Path]) -> list[Collection]:
-    return [one for folder in folders for one in read_collections(folder)]

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from scisearch.benchmarks.bound_choice import BoundChoice, choose_bound
-from scisearch.benchmarks.collection import Collection, read_collection, read_collections
+from scisearch.benchmarks.collection import Collection
+from scisearch.benchmarks.collection_places import IgnoreFiles, read_places
 from scisearch.benchmarks.gate import CollectionIndexes
 from scisearch.benchmarks.interpolation_choice import (
     Candidates,
@@ -40,6 +41,7 @@ class FitOptions:
     calibrate: bool = False  # also the probabilities of its logits
     queries: int = 200  # of each collection, at most
     search: SearchConfig = field(default_factory=SearchConfig)  # mode and reranker are set here
+    ignore: IgnoreFiles = field(default_factory=dict)  # what is left out of their judgements
     indexes: Path | None = None  # of the collections, kept there; None: built and thrown away
     progress: Progress = field(default_factory=NoProgress)
 
@@ -83,7 +85,8 @@ def fit_reranker(model: Path, dev: Sequence[str], options: FitOptions | None = N
     if not model.is_dir():
         raise ConfigError(f"{model}: no such folder, expected that of a cross-encoder")
     settings = read_model_settings(model)
-    collections = [_some(one, options.queries) for place in dev for one in read_dev(place)]
+    [read] = read_places(dev, ignore=options.ignore)
+    collections = [_some(one, options.queries) for one in read]
     config = replace(
         options.search, mode="rerank", reranker=str(model), score_cache=True, rerank="full"
     )
@@ -135,19 +138,6 @@ def _calibrated(model: Path, scored: Scored) -> tuple[CalibrationReport | None, 
     except TrainingError as error:
         return None, (f"not calibrated: {error}",)
     return report, ()
-
-
-def read_dev(place: str) -> list[Collection]:
-    """The collections of FOLDER, or one of FOLDER:SPLIT.
-
-    Raises:
-        ConfigError: there is none, or no such split.
-        RankingError: a file is malformed.
-    """
-    folder, colon, split = place.rpartition(":")
-    if colon and not Path(place).exists():
-        return [read_collection(Path(folder), split=split)]
-    return read_collections(Path(place))
 
 
 def _some(collection: Collection, count: int) -> Collection:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scisearch.console.collection_options import PLACES, ignore_option
 from scisearch.console.options import model_options, options_of, runtime_option
 from scisearch.console.output import show
 
@@ -17,9 +18,9 @@ fitting_options = options_of(
         multiple=True,
         required=True,
         metavar="COLLECTION",
-        help="A folder of test collections that MODEL was not trained on; FOLDER:SPLIT for one"
-        " split.",
+        help=f"{PLACES}, that MODEL was not trained on.",
     ),
+    ignore_option,
     click.option("--choose-weight", is_flag=True, help="Also its weight against the first stages."),
     click.option("--calibrate", is_flag=True, help="Also the probabilities of its scores."),
     click.option("--queries", default=200, show_default=True, help="Of each collection, at most."),
@@ -56,5 +57,6 @@ def _fit_options(options: dict[str, Any]) -> "FitOptions":
         queries=options["queries"],
         search=SearchConfig(**{name: options[name] for name in names}),
         indexes=options["indexes"],
+        ignore=options["ignore"],
         progress=TerminalProgress(),
     )

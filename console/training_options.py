@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scisearch.console.collection_options import PLACES, ignore_option
 from scisearch.console.options import F, model_options, options_of
 from scisearch.console.output import show
 from scisearch.rerank.training.precision import PRECISIONS
@@ -96,12 +97,12 @@ _data_options = options_of(
     click.option("--encoder", help="The bi-encoder of the index, and of those of collections."),
     click.option(
         "--judge",
-        type=_FILE,
         multiple=True,
         metavar="COLLECTION",
-        help="A folder of test collections: what the lists share with them is removed before, and"
-        " the model is compared on them after the training.",
+        help=f"{PLACES}: what the lists share with them is removed before, and the model is"
+        " compared on them after the training.",
     ),
+    ignore_option,
 )
 
 
@@ -178,10 +179,9 @@ train_options = options_of(
     ),
     click.option(
         "--dev",
-        type=_FILE,
         multiple=True,
         metavar="COLLECTION",
-        help="A folder of test collections that this weight is chosen on instead.",
+        help=f"{PLACES}, that this weight is chosen on instead.",
     ),
     click.option(
         "--restart", is_flag=True, help="Throw away what an earlier training left in the folder."
@@ -272,7 +272,9 @@ def run_training(
     recipe, progress = recipe_of(options), TerminalProgress()
     data = data_of(lists, options, recipe.seed, progress)
     click.echo(render_data(data), err=True)
-    judging = Judging(options["judge"], options["dev"], options["encoder"], card_sections)
+    judging = Judging(
+        options["judge"], options["dev"], options["ignore"], options["encoder"], card_sections
+    )
     judgement = train_and_judge(data, output, recipe, run_options(options, progress), judging)
     show(judgement.to_json() if as_json else judgement, render_judgement, as_json=as_json)
     return judgement.passed

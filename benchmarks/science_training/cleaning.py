@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scisearch.benchmarks.collection import Collection, judged_texts, read_collections
+from scisearch.benchmarks.collection import Collection, judged_texts
+from scisearch.benchmarks.collection_places import read_collections
 from scisearch.benchmarks.science_training.choice import Choice, ChosenList
 from scisearch.index.documents import full_text
 from scisearch.rerank.training.leakage import LeakReport, SeenText, find_leaks

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scisearch.benchmarks.collection import read_collections
+from scisearch.benchmarks.collection_places import read_collections
 from scisearch.benchmarks.gate import gate
 from scisearch.rerank.search_config import SearchConfig
 

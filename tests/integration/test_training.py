@@ -114,12 +114,13 @@ def test_a_judged_training_leaves_out_what_leaks_and_tells_the_verdict(
     texts = [leaking.positives[0], "vectors of mice", "layers of cells"]
     rows = [{"doc_id": f"d{i}", "text": text} for i, text in enumerate(texts)]
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "topics.tsv").write_text("q1\tvectors\nq2\tlayers\n")
-    (folder / "qrels.tsv").write_text("q1 0 d1 1\nq2 0 d2 1\n")
+    (folder / "topics.tsv").write_text("q1\tvectors\nq2\tlayers\nq3\tcells\n")
+    (folder / "qrels.tsv").write_text("q1 0 d1 1\nq2 0 d2 1\nq3 0 d0 1\n")
+    (tmp_path / "own.tsv").write_text("q3 d0\n")  # the only answer of q3
     call = ["train", str(lists), "-o", str(tmp_path / "m"), "--base", str(tiny_cross_encoder)]
     call += ["--epochs", "1", "--max-length", "32", "--device", "cpu", "--json"]
     call += ["--judge", str(folder.parent), "--encoder", str(tiny_encoder)]
-    call += ["--dev", str(folder)]
+    call += ["--dev", str(folder), "--ignore", f"near={tmp_path / 'own.tsv'}"]
     done = CliRunner().invoke(main, call, catch_exceptions=False)
     judgement = json.loads(done.stdout)
     assert done.exit_code == (0 if judgement["passed"] else 1)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from scisearch.benchmarks.collection import judged_texts, read_collection, read_collections
+from scisearch.benchmarks.collection import judged_texts, read_collection
 from scisearch.index.errors import ConfigError
 
 
@@ -35,12 +35,9 @@ def test_the_only_judgements_need_no_name(tmp_path: Path, name: str) -> None:
     assert read_collection(write(tmp_path, name)).qrels["q2"] == {"d1": 1}
 
 
-def test_a_split_is_named_or_all_are_read(tmp_path: Path) -> None:
+def test_a_split_is_named(tmp_path: Path) -> None:
     write(tmp_path / "a", "qrels.train.tsv", "qrels.test.tsv")
-    write(tmp_path / "b", "qrels.tsv")
     assert read_collection(tmp_path / "a", split="test").name == "a test"
-    assert [one.name for one in read_collections(tmp_path)] == ["a test", "a train", "b"]
-    assert [one.name for one in read_collections(tmp_path / "b")] == ["b"]
     with pytest.raises(ConfigError, match=r"found qrels.test.tsv, qrels.train.tsv, expected qrels"):
         read_collection(tmp_path / "a")
     with pytest.raises(ConfigError, match=r"expected qrels.dev.tsv"):
@@ -48,8 +45,6 @@ def test_a_split_is_named_or_all_are_read(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"found no collection, expected corpus.parquet"):
-        read_collections(tmp_path)
     with pytest.raises(ConfigError, match=r"found none of corpus.parquet, "):
         read_collection(tmp_path)
     with pytest.raises(ConfigError, match=r"found no judgements, expected qrels.tsv"):
