@@ -105,9 +105,9 @@ def _drift(content: bytes, trial: Trial, expected: Floats) -> Drift:
 
 def _ranges(graph: "ModelProto", rows: Sequence[TokenRow]) -> dict[str, NDArray[np.float32]]:
     """The largest magnitude of each channel over some of the rows."""
-    from scisearch.index.onnx_quantise import smoothed_values, with_outputs
+    from scisearch.index.onnx_quantise import calibrated_values, with_outputs
 
-    names = smoothed_values(graph)
+    names = calibrated_values(graph)
     opened = OnnxModel(with_outputs(graph, names).SerializeToString(), "calibration")
     ranges: dict[str, NDArray[np.float32]] = {}
     step = max(1, len(rows) // _CALIBRATION_ROWS)

@@ -5,17 +5,21 @@
   DynamicQuantizeLinear). A layer norm gives a few channels ten times the range of the others; they
   are first evened out, by factors that the weights take back: SmoothQuant, Xiao et al. 2023,
   arXiv:2211.10438, eq. 4.
-* The products that contract the wide layer have ranges that no fixed factors even out. They are
-  quantised in blocks, inputs too (MatMulNBits): about twice their time, a third of their error.
+* The products that contract the wide layer have ranges that no fixed factors even out. Each token
+  gets a scale of its own, as in LLM.int8, Dettmers et al. 2022, arXiv:2208.07339, section 2.1, and
+  the few channels with by far the largest values a product of their own, in 8 bits too: the wide
+  layer is put in the order of its channels' ranges, which costs nothing when it is computed.
 * The head behind the last layer norm stays float32: one row, and it makes the score.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from scisearch.index.onnx_products import Product, products_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -23,39 +27,18 @@ if TYPE_CHECKING:
 Ranges = Mapping[str, NDArray[np.float32]]  # name of a value -> its largest magnitude by channel
 
 SMOOTHING = 0.65  # how much of an input's range moves into the weights
-_BLOCKS = (128, 64, 32, 16)  # the lengths MatMulNBits takes
-_CONTRACTION = 2  # inputs for each output
+_SHARES = (1 / 24, 1 / 4)  # of the wide layer's channels, where its first and second part end
+_ACTIVATIONS = ("Gelu", "FastGelu", "Relu")  # never far below zero
+_LEAST_MAGNITUDE = 0.17  # GELU's minimum, so that no token's scale blows up what is below zero
+_TINY = 1e-6  # the same for values of any sign: a token of zeros stays one
 _LARGE_TABLE = 1 << 20  # values; embeddings of that size are kept in half precision
 _CONTRIB = "com.microsoft"
 
 
-@dataclass(frozen=True, slots=True)
-class _Product:
-    """A MatMul with constant weights (inputs, outputs), and the bias that is added to it."""
-
-    matmul: "NodeProto"
-    add: "NodeProto | None"
-    weights: NDArray[np.float32]
-    bias: NDArray[np.float32]
-
-    @property
-    def input(self) -> str:
-        return str(self.matmul.input[0])
-
-    @property
-    def output(self) -> str:
-        return str((self.add or self.matmul).output[0])
-
-    @property
-    def contracts(self) -> bool:
-        inputs, outputs = self.weights.shape
-        return bool(inputs >= _CONTRACTION * outputs)
-
-
-def smoothed_values(model: "ModelProto") -> list[str]:
-    """The values whose ranges `quantised` wants: layer norms that are multiplied by weights."""
+def calibrated_values(model: "ModelProto") -> list[str]:
+    """The values whose ranges `quantised` wants: layer norms that are multiplied, wide layers."""
     norms = {node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization"}
-    return sorted({one.input for one in _products(model)} & norms)
+    return sorted({one.input for one in products_of(model) if one.input in norms or one.contracts})
 
 
 def with_outputs(model: "ModelProto", names: Sequence[str]) -> "ModelProto":
@@ -85,10 +68,11 @@ class _Rewriting:
 
     def __init__(self, model: "ModelProto", ranges: Ranges) -> None:
         self._model = model
-        self._products = _products(model)
         self._ranges = ranges
-        self._blockwise = self._in_blocks()
-        self._factors = {name: self._smoothing(name) for name in ranges}
+        self._makers = {node.output[0]: node for node in model.graph.node}
+        self._products = self._sorted(products_of(model))
+        wide = {one.input for one in self._products if one.contracts}
+        self._factors = {name: self._smoothing(name) for name in ranges if name not in wide}
         self._new: list[NodeProto] = []
         self._quantised: dict[str, list[str]] = {}  # value -> its uint8 form, scale, zero point
 
@@ -114,10 +98,29 @@ class _Rewriting:
         if all(one.domain != _CONTRIB for one in self._model.opset_import):
             self._model.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
 
-    def _in_blocks(self) -> set[str]:
-        """The outputs of the contractions."""
-        contractions = [one for one in self._products if one.contracts]
-        return {one.output for one in contractions if _block(one.weights) is not None}
+    def _sorted(self, products: list[Product]) -> list[Product]:
+        """The products with every wide layer's channels by falling range, where that is free."""
+        by_output = {one.output: place for place, one in enumerate(products)}
+        for place, product in enumerate(products):
+            widening = by_output.get(self._activated(product.input) or "")
+            if not product.contracts or widening is None or product.input not in self._ranges:
+                continue
+            before = products[widening]
+            order = np.argsort(-self._ranges[product.input], kind="stable")
+            products[widening] = replace(
+                before, weights=before.weights[:, order], bias=before.bias[order]
+            )
+            products[place] = replace(product, weights=product.weights[order])
+        return products
+
+    def _activated(self, name: str) -> str | None:
+        """What an activation makes this value of; None where no other makes it, or others read."""
+        maker = self._makers.get(name)
+        if maker is None or maker.op_type not in _ACTIVATIONS:
+            return None
+        values = (name, str(maker.input[0]))
+        reads = [one for node in self._model.graph.node for one in node.input]
+        return values[1] if all(reads.count(one) == 1 for one in values) else None
 
     def _smoothing(self, name: str) -> NDArray[np.float32]:
         """SmoothQuant's factor of each channel, of geometric mean 1."""
@@ -127,28 +130,25 @@ class _Rewriting:
         even: NDArray[np.float32] = factors / np.exp(np.log(factors).mean())
         return even.astype(np.float32)
 
-    def _write(self, product: _Product) -> None:
-        if product.output in self._blockwise:
-            self._write_blockwise(product)
-        else:
-            self._write_int8(product)
-
-    def _write_int8(self, product: _Product) -> None:
+    def _write(self, product: Product) -> None:
+        if product.contracts:
+            self._write_contraction(product)
+            return
         weights, name = product.weights, product.output
         if product.input in self._factors:
             weights = weights * self._factors[product.input][:, None]
+        bias = self._tensor(f"{name}/bias", product.bias)
+        self._multiply(self._uint8(product.input), weights, name, bias)
+
+    def _multiply(
+        self, parts: list[str], weights: NDArray[np.float32], name: str, bias: str = ""
+    ) -> None:
+        """`name` is the product of a value's uint8 form, scale and zero point with the weights."""
         scales = np.maximum(abs(weights).max(axis=0), np.finfo(np.float32).tiny) / 127
-        whole = np.rint(weights / scales).astype(np.int8)
-        values, scale, zero = self._uint8(product.input)
-        inputs = [
-            values,
-            self._tensor(f"{name}/weight", whole),
-            scale,
-            self._tensor(f"{name}/scale", scales.astype(np.float32)),
-            zero,
-            "",
-            self._tensor(f"{name}/bias", product.bias),
-        ]
+        whole = self._tensor(f"{name}/weight", np.rint(weights / scales).astype(np.int8))
+        values, scale, zero = parts
+        by_column = self._tensor(f"{name}/scale", scales.astype(np.float32))
+        inputs = [values, whole, scale, by_column, zero, "", bias]
         self._node("MatMulIntegerToFloat", inputs, [name], domain=_CONTRIB)
 
     def _uint8(self, name: str) -> list[str]:
@@ -163,24 +163,43 @@ class _Rewriting:
             self._quantised[name] = parts
         return self._quantised[name]
 
-    def _write_blockwise(self, product: _Product) -> None:
-        """8 bits around 128; inputs are quantised by the kernel, block by block."""
-        inputs, outputs = product.weights.shape
-        block = _block(product.weights) or 0
-        blocks = product.weights.T.reshape(outputs, inputs // block, block)
-        scales = np.maximum(abs(blocks).max(axis=-1), np.finfo(np.float32).tiny) / 127
-        whole = (np.rint(blocks / scales[..., None]) + 128).astype(np.uint8)
+    def _write_contraction(self, product: Product) -> None:
+        """A product for each part of the channels, of inputs divided by their token's largest one.
+
+        The outputs take it back.
+        """
         name = product.output
-        tensors = [
-            product.input,
-            self._tensor(f"{name}/weight", whole),
-            self._tensor(f"{name}/scale", scales.astype(np.float32).reshape(-1)),
-            "",
-            "",
-            self._tensor(f"{name}/bias", product.bias),
-        ]
-        sizes = {"K": inputs, "N": outputs, "bits": 8, "block_size": block, "accuracy_level": 4}
-        self._node("MatMulNBits", tensors, [name], domain=_CONTRIB, **sizes)
+        lengths = _parts(len(product.weights))
+        parts = [f"{name}/part{i}" for i in range(len(lengths))]
+        sizes = self._tensor(f"{name}/sizes", np.array(lengths, np.int64))
+        self._node("Split", [product.input, sizes], parts, axis=-1)
+        maker = self._makers.get(product.input)
+        positive = maker is not None and maker.op_type in _ACTIVATIONS
+        total = self._tensor(f"{name}/bias", product.bias)
+        ends = np.cumsum(lengths)[:-1]
+        for i, (part, weights) in enumerate(
+            zip(parts, np.split(product.weights, ends), strict=True)
+        ):
+            largest = self._largest(part, positive=positive)
+            self._node("Div", [part, largest], [f"{part}/even"])
+            self._multiply(self._uint8(f"{part}/even"), weights, f"{part}/product")
+            self._node("Mul", [f"{part}/product", largest], [f"{part}/scaled"])
+            after = name if i + 1 == len(parts) else f"{part}/total"
+            self._node("Add", [f"{part}/scaled", total], [after])
+            total = after
+
+    def _largest(self, name: str, *, positive: bool) -> str:
+        """The largest magnitude of each token, (rows, length, 1)."""
+        axis = self._tensor(f"{name}/axis", np.array([-1], np.int64))
+        least = np.float32(_LEAST_MAGNITUDE if positive else _TINY)
+        values = name
+        if not positive:
+            values = f"{name}/magnitude"
+            self._node("Abs", [name], [values])
+        self._node("ReduceMax", [values, axis], [f"{name}/highest"], keepdims=1)
+        floor = self._tensor(f"{name}/least", np.array(least))
+        self._node("Max", [f"{name}/highest", floor], [f"{name}/largest"])
+        return f"{name}/largest"
 
     def _half_tables(self) -> set[str]:
         """Turn large embeddings that only Gather reads into half precision; their names."""
@@ -227,50 +246,11 @@ class _Rewriting:
         graph.initializer.extend(kept)
 
 
-def _products(model: "ModelProto") -> list[_Product]:
-    """The products before the last layer norm, in the order of the graph."""
-    from onnx import numpy_helper
-
-    nodes = list(model.graph.node)
-    norms = [i for i, node in enumerate(nodes) if node.op_type == "LayerNormalization"]
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    readers: dict[str, list[NodeProto]] = {}
-    for node in nodes:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    found = []
-    for node in nodes[: norms[-1] if norms else 0]:
-        if node.op_type != "MatMul" or node.input[1] not in tensors:
-            continue
-        weights = numpy_helper.to_array(tensors[node.input[1]])
-        if weights.ndim != 2:
-            continue
-        add, bias = _bias(node, readers, tensors, weights.shape[1])
-        found.append(_Product(node, add, weights, bias))
-    return found
-
-
-def _bias(
-    matmul: "NodeProto",
-    readers: Mapping[str, list["NodeProto"]],
-    tensors: Mapping[str, Any],
-    outputs: int,
-) -> tuple["NodeProto | None", NDArray[np.float32]]:
-    from onnx import numpy_helper
-
-    after = readers.get(matmul.output[0], [])
-    if len(after) == 1 and after[0].op_type == "Add":
-        other = [name for name in after[0].input if name != matmul.output[0]]
-        if len(other) == 1 and other[0] in tensors:
-            bias = numpy_helper.to_array(tensors[other[0]])
-            if bias.shape == (outputs,):
-                return after[0], bias
-    return None, np.zeros(outputs, np.float32)
-
-
-def _block(weights: NDArray[np.float32]) -> int | None:
-    """The longest block that the inputs can be cut into; None where none fits."""
-    return next((size for size in _BLOCKS if weights.shape[0] % size == 0), None)
+def _parts(channels: int) -> list[int]:
+    """How many channels each part of a wide layer has; a narrow one is one part."""
+    ends = [int(channels * share) for share in _SHARES]
+    lengths = np.diff([0, *ends, channels]).tolist()
+    return lengths if min(lengths) > 0 else [channels]
 
 
 def _size(tensor: Any) -> int:

@@ -1,0 +1,99 @@
+"""Products in 8 bits, against the same graph in float32."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from scisearch.index.onnx_quantise import calibrated_values, quantised
+
+HIDDEN, WIDE = 16, 96
+Floats = NDArray[np.float32]
+
+
+def feed_forward(activation: str, outlier: int | None) -> onnx.ModelProto:
+    """x -> widened, activated, contracted; `outlier` is a wide channel of fifty times the size."""
+    random = np.random.default_rng(3)
+    wide = random.normal(0, 0.5, (HIDDEN, WIDE)).astype(np.float32)
+    narrow = random.normal(0, 0.5, (WIDE, HIDDEN)).astype(np.float32)
+    if outlier is not None:
+        wide[:, outlier] *= 50
+        narrow[outlier] /= 50
+    tensors = {
+        "wide": wide,
+        "wide_bias": random.normal(0, 0.1, WIDE).astype(np.float32),
+        "narrow": narrow,
+        "narrow_bias": random.normal(0, 0.1, HIDDEN).astype(np.float32),
+        "one": np.ones(HIDDEN, np.float32),
+    }
+    domain = "" if activation == "Tanh" else "com.microsoft"
+    nodes = [
+        helper.make_node("MatMul", ["x", "wide"], ["a"]),
+        helper.make_node("Add", ["a", "wide_bias"], ["b"]),
+        helper.make_node(activation, ["b"], ["c"], domain=domain),
+        helper.make_node("MatMul", ["c", "narrow"], ["d"]),
+        helper.make_node("Add", ["d", "narrow_bias"], ["y"]),
+        helper.make_node("LayerNormalization", ["y", "one"], ["z"]),
+    ]
+    shape: list[Any] = [1, "length", HIDDEN]
+    graph = helper.make_graph(
+        nodes,
+        "feed forward",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(values, name) for name, values in tensors.items()],
+    )
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def outputs(model: onnx.ModelProto, x: Floats, name: str = "y") -> Floats:
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    found = np.asarray(session.run([name], {"x": x})[0])
+    return found.astype(np.float32)
+
+
+def tokens(*sizes: float, width: int = HIDDEN) -> Floats:
+    """A token of each size."""
+    random = np.random.default_rng(4)
+    x = random.normal(0, 1, (1, len(sizes), width)) * np.array(sizes)[None, :, None]
+    return x.astype(np.float32)
+
+
+def errors(exact: Floats, near: Floats) -> Floats:
+    """Of each token, as a share of its size."""
+    sizes: Floats = np.linalg.norm(near - exact, axis=-1) / np.linalg.norm(exact, axis=-1)
+    return sizes.reshape(-1)
+
+
+def test_each_token_of_a_contraction_has_its_own_scale() -> None:
+    model = feed_forward("Gelu", None)
+    del model.graph.node[:3]
+    for tensor in model.graph.initializer:
+        if tensor.name == "narrow_bias":
+            tensor.CopyFrom(numpy_helper.from_array(np.zeros(HIDDEN, np.float32), tensor.name))
+    model.graph.node[0].input[0] = "x"
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = WIDE
+    assert calibrated_values(model) == ["x"]
+    x = tokens(0.01, 1, 100, 0.1, 1, width=WIDE)
+    found = errors(outputs(model, x), outputs(quantised(model, {}), x))
+    assert found.max() < 0.02
+
+
+def test_channels_by_falling_range_keep_the_meaning_and_take_the_outlier_apart() -> None:
+    model, x = feed_forward("Gelu", 77), tokens(*[1] * 40)
+    ranges = np.ones(WIDE, np.float32)
+    ranges[77] = 50
+    exact = outputs(model, x)
+    without = errors(exact, outputs(quantised(model, {}), x))
+    with_order = errors(exact, outputs(quantised(model, {"c": ranges}), x))
+    assert with_order.max() < 0.1
+    assert with_order.mean() < 0.7 * without.mean()
+
+
+def test_a_token_of_zeros_stays_finite() -> None:
+    model, x = feed_forward("Tanh", None), tokens(0, 1)
+    assert np.isfinite(outputs(quantised(model, {}), x)).all()
