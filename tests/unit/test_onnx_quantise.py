@@ -52,21 +52,23 @@ def feed_forward(activation: str, outlier: int | None) -> onnx.ModelProto:
 
 def outputs(model: onnx.ModelProto, x: Floats, name: str = "y") -> Floats:
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    found = np.asarray(session.run([name], {"x": x})[0])
-    return found.astype(np.float32)
+    found: Any = session.run([name], {"x": x})[0]
+    return np.asarray(found, np.float32)
 
 
 def tokens(*sizes: float, width: int = HIDDEN) -> Floats:
     """A token of each size."""
     random = np.random.default_rng(4)
-    x = random.normal(0, 1, (1, len(sizes), width)) * np.array(sizes)[None, :, None]
-    return x.astype(np.float32)
+    directions: Floats = random.normal(0, 1, (1, len(sizes), width)).astype(np.float32)
+    return directions * np.array(sizes, np.float32)[None, :, None]
 
 
 def errors(exact: Floats, near: Floats) -> Floats:
     """Of each token, as a share of its size."""
-    sizes: Floats = np.linalg.norm(near - exact, axis=-1) / np.linalg.norm(exact, axis=-1)
-    return sizes.reshape(-1)
+    shares: Floats = (
+        np.linalg.norm(near - exact, axis=-1) / np.linalg.norm(exact, axis=-1)
+    ).ravel()
+    return shares
 
 
 def test_each_token_of_a_contraction_has_its_own_scale() -> None:
