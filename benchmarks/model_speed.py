@@ -4,16 +4,16 @@
 
 The candidates of some queries are scored by `CrossEncoder.predict` and by our runtime; some
 documents are embedded by `SentenceTransformer.encode` and by our encoder; some queries are answered
-from end to end by both. sentence-transformers has its defaults: float32, batches of 32, PyTorch.
-Seconds are of the wall clock and of the processor, all cores counted.
+from end to end by both. sentence-transformers has its defaults: batches of 32, PyTorch, float32 (on
+CUDA half precision, as ours). Seconds are of the wall clock and of the processor, all cores
+counted. All candidates of all queries are also scored at once, as a run does.
 """
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,11 +23,14 @@ from numpy.typing import NDArray
 from scisearch.benchmarks.commands import Command
 from scisearch.benchmarks.environment import hardware, versions
 from scisearch.benchmarks.latency import latency_queries
+from scisearch.benchmarks.matrix_rate import encoder_operations, half_on, matrix_rate
+from scisearch.benchmarks.turns import Turns, Work
 from scisearch.index.models import DEFAULT_CROSS_ENCODER, ResolvedModel, resolve_model
 from scisearch.index.opened import OpenIndex, open_index
-from scisearch.index.runtimes import open_encoder
+from scisearch.index.runtimes import choose_device, devices_of, open_encoder
 from scisearch.index.vector_recall import spread
 from scisearch.pipeline import SearchPipeline
+from scisearch.rerank.pair_model import read_pair_model
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.rerank.stage import open_rerank_stage
 from scisearch.retrieval.ranking import Query
@@ -36,50 +39,11 @@ from scisearch.retrieval.topics import read_topics
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
+    from scisearch.index.encoder import Encoder
+
 _DEPTH = 100
 _TOP = 10
 _PART = 64  # documents embedded in a turn
-
-Work = Callable[[], Any]  # an array
-
-
-class _Turns:
-    """What each of two does in turn, and how long it takes."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, list[tuple[float, float]]] = {}  # wall, processor
-
-    def take(self, works: Mapping[str, Work], *, first: int) -> dict[str, Any]:
-        """Let each work once, another one first each time."""
-        names = list(works)
-        shift = first % len(names)
-        found = {}
-        for name in names[shift:] + names[:shift]:
-            wall, processor = time.perf_counter(), time.process_time()
-            found[name] = works[name]()
-            took = (time.perf_counter() - wall, time.process_time() - processor)
-            self.seconds.setdefault(name, []).append(took)
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        """Medians, and the median of how many times ours theirs took."""
-        ratios = [
-            [theirs[kind] / ours[kind] for ours, theirs in zip(*self._pairs(), strict=True)]
-            for kind in (0, 1)
-        ]
-        medians = {
-            name: [round(median(one[kind] for one in taken), 4) for kind in (0, 1)]
-            for name, taken in self.seconds.items()
-        }
-        return {
-            "turns": len(ratios[0]),
-            "seconds_wall_processor": medians,
-            "times_ours_wall": round(median(ratios[0]), 2),
-            "times_ours_processor": round(median(ratios[1]), 2),
-        }
-
-    def _pairs(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-        return self.seconds["scisearch"], self.seconds["sentence-transformers"]
 
 
 def compare_models(
@@ -88,6 +52,7 @@ def compare_models(
     *,
     reranker: str = DEFAULT_CROSS_ENCODER,
     n_documents: int = 256,
+    device: str | None = None,
     offline: bool = False,
 ) -> dict[str, Any]:
     """Seconds, ratios and agreement: `reranking`, `embedding` and `query`.
@@ -97,6 +62,7 @@ def compare_models(
         topics: one turn each, the first of all turns warms up and is not counted.
         reranker: the cross-encoder of both.
         n_documents: how many are embedded, evenly spread, 64 in a turn.
+        device: of both, the best there is by default; of several, theirs has the first.
         offline: never ask a hub.
 
     Raises:
@@ -104,17 +70,27 @@ def compare_models(
     """
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
-    config = SearchConfig(mode="rerank", reranker=reranker, offline=offline)
+    device = device or devices_of(choose_device())[0]
+    first = devices_of(device)[0]
+    config = SearchConfig(mode="rerank", reranker=reranker, device=device, offline=offline)
     pipeline = SearchPipeline(index, config)
     cross_encoder = resolve_model(reranker, offline=offline, kind="cross-encoder")
     bi_encoder = resolve_model(
         str((index.manifest.encoder or {})["name"]), offline=offline, kind="bi-encoder"
     )
-    theirs = CrossEncoder(str(cross_encoder.folder), local_files_only=True)
-    encoder = SentenceTransformer(str(bi_encoder.folder), local_files_only=True)
+    theirs = CrossEncoder(str(cross_encoder.folder), device=first, local_files_only=True)
+    encoder = SentenceTransformer(str(bi_encoder.folder), device=first, local_files_only=True)
+    if half_on(first):
+        theirs.half()
+        encoder.half()
+    rate = matrix_rate(first)
     return {
-        "reranking": _reranking(index, topics, config, theirs),
-        "embedding": _embedding(index, bi_encoder, encoder, n_documents),
+        "device": device,
+        "matrix_rate": rate,
+        "reranking": _reranking(index, topics, config, cross_encoder, theirs, rate),
+        "embedding": _embedding(
+            index, open_encoder(bi_encoder, device=first), encoder, n_documents
+        ),
         "query": _queries(index, topics, pipeline, (encoder, theirs)),
         "models": {one.name: one.sha256 for one in (cross_encoder, bi_encoder)},
         "hardware": hardware(),
@@ -123,7 +99,12 @@ def compare_models(
 
 
 def _reranking(
-    index: OpenIndex, topics: Sequence[Query], config: SearchConfig, theirs: "CrossEncoder"
+    index: OpenIndex,
+    topics: Sequence[Query],
+    config: SearchConfig,
+    model: ResolvedModel,
+    theirs: "CrossEncoder",
+    rate: float,
 ) -> dict[str, Any]:
     from torch import nn
 
@@ -133,7 +114,8 @@ def _reranking(
     def own_logits(query: str, candidates: NDArray[np.int64]) -> NDArray[Any]:
         return ours.logits([query], [candidates])[0]
 
-    turns, overlaps, correlations, pairs = _Turns(), list[float](), list[float](), 0
+    turns, overlaps, correlations = Turns(), list[float](), list[float]()
+    asked: list[NDArray[np.int64]] = []
     for place, topic in enumerate(topics):
         ids = [hit.document.doc_id for hit in hybrid.search(topic.text).hits]
         ordinals = np.array([index.documents.ordinal(one) for one in ids], np.int64)
@@ -145,28 +127,48 @@ def _reranking(
             ),
         }
         if place == 0:
-            _Turns().take(works, first=0)
+            Turns().take(works, first=0)
         found = turns.take(works, first=place)
         own, other = found["scisearch"], found["sentence-transformers"]
         best = [set(np.argsort(-x)[:_TOP].tolist()) for x in (own, other)]
         overlaps.append(len(best[0] & best[1]) / _TOP)
         correlations.append(float(np.corrcoef(own, other)[0, 1]))
-        pairs += len(texts)
+        asked.append(ordinals)
+    start = time.perf_counter()
+    queries = [topic.text for topic in topics]
+    ours.logits(queries, asked)
+    at_once = time.perf_counter() - start
+    read = [one.lengths - one.dropped for one in ours.truncation(queries, asked)]
+    pairs = sum(map(len, asked))
     return {
         **turns.to_json(),
         "pairs": pairs,
+        "pairs_per_second": {
+            **{name: round(pairs / wall, 1) for name, wall in turns.wall().items()},
+            "scisearch, all queries at once": round(pairs / at_once, 1),
+        },
+        "share_of_matrix_rate": _shares(model, np.concatenate(read), turns, rate),
         "runtime": ours.runtime_name,
         "top_10_kept": round(float(np.mean(overlaps)), 3),
         "correlation": round(min(correlations), 4),
     }
 
 
+def _shares(
+    model: ResolvedModel, read: NDArray[np.int64], turns: Turns, rate: float
+) -> dict[str, float] | None:
+    """Of the rate of a plain matrix product, by who scored pairs with so many ids of texts."""
+    operations = encoder_operations(model.folder, read + read_pair_model(model).template.n_special)
+    if operations is None:
+        return None
+    return {name: round(operations / wall / rate, 3) for name, wall in turns.wall().items()}
+
+
 def _embedding(
-    index: OpenIndex, model: ResolvedModel, theirs: "SentenceTransformer", n_documents: int
+    index: OpenIndex, ours: "Encoder", theirs: "SentenceTransformer", n_documents: int
 ) -> dict[str, Any]:
-    ours = open_encoder(model)
     ordinals = spread(index.vectors.n_docs, n_documents)
-    turns, least = _Turns(), 1.0
+    turns, least = Turns(), 1.0
     for place, start in enumerate(range(0, len(ordinals), _PART)):
         texts = index.documents.full_texts(ordinals[start : start + _PART])
         works: dict[str, Work] = {
@@ -176,7 +178,7 @@ def _embedding(
             ),
         }
         if place == 0:
-            _Turns().take(works, first=0)
+            Turns().take(works, first=0)
         found = turns.take(works, first=place)
         cosines = (found["scisearch"] * found["sentence-transformers"]).sum(axis=1)
         least = min(least, float(cosines.min()))
@@ -212,14 +214,14 @@ def _queries(
     def ours(text: str) -> NDArray[Any]:
         return np.array([hit.document.doc_id for hit in pipeline.search(text).hits])
 
-    turns = _Turns()
+    turns = Turns()
     for place, topic in enumerate(topics):
         works: dict[str, Work] = {
             "scisearch": partial(ours, topic.text),
             "sentence-transformers": partial(theirs, topic.text),
         }
         if place == 0:
-            _Turns().take(works, first=0)
+            Turns().take(works, first=0)
         turns.take(works, first=place)
     return turns.to_json()
 
@@ -230,9 +232,16 @@ def _queries(
 @click.option("--queries", default=7, show_default=True)
 @click.option("--documents", default=256, show_default=True)
 @click.option("--reranker", default=DEFAULT_CROSS_ENCODER, show_default=True)
+@click.option("--device", help="cpu, cuda, cuda:1, ...; the best there is by default.")
 @click.option("--offline", is_flag=True, help="Never ask a hub.")
 def main(
-    folder: Path, topics: Path, queries: int, documents: int, reranker: str, offline: bool
+    folder: Path,
+    topics: Path,
+    queries: int,
+    documents: int,
+    reranker: str,
+    device: str | None,
+    offline: bool,
 ) -> None:
     """Print the times and ratios as JSON."""
     result = compare_models(
@@ -240,6 +249,7 @@ def main(
         latency_queries(read_topics(topics), queries),
         reranker=reranker,
         n_documents=documents,
+        device=device,
         offline=offline,
     )
     click.echo(json.dumps(result, indent=1))

@@ -35,7 +35,10 @@ index_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 model_options = options_of(
-    click.option("--device", help="cpu, cuda, cuda:1, mps; the best there is by default."),
+    click.option(
+        "--device",
+        help="cpu, cuda (all of them), cuda:1, mps, or several with commas; the best by default.",
+    ),
     click.option("--offline", is_flag=True, help="Never ask a model hub; also HF_HUB_OFFLINE=1."),
 )
 runtime_option = click.option(

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scisearch.index.build_plan import BuildConfig
 from scisearch.index.models import DEFAULT_BI_ENCODER, ResolvedModel, resolve_model
-from scisearch.index.runtimes import Choice, choose_for_encoder, encoder_on
+from scisearch.index.runtimes import Choice, choose_for_encoder, devices_of, encoder_on
 from scisearch.index.static_encoder import (
     STATIC_ENCODER,
     STATIC_FOLDER,
@@ -17,7 +18,7 @@ from scisearch.index.static_encoder import (
 )
 
 if TYPE_CHECKING:
-    from scisearch.index.encoder import Encoder
+    from scisearch.index.embedding import Opener
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,15 +34,18 @@ class BuildEncoder:
         found: dict[str, object] = {"encoder": self.model.sha256, "runtime": self.choice.name}
         return {**found, "static": STATIC_VERSION} if self.is_static else found
 
-    def open_model(self) -> "Encoder":
-        """The model itself, also where it is only the teacher."""
-        return encoder_on(self.model, self.choice)
+    def openers(self) -> "list[Opener]":
+        """What opens the model itself, also where it is only the teacher, on each device."""
+        if self.choice.stored is not None:
+            return [partial(encoder_on, self.model, self.choice)]
+        n_devices = len(devices_of(self.choice.device))
+        return [partial(encoder_on, self.model, self.choice, place=i) for i in range(n_devices)]
 
-    def open(self, generation: Path) -> "Encoder":
-        """What embeds the documents; a static encoder is read from the generation."""
-        return (
-            StaticEncoder.open(generation / STATIC_FOLDER) if self.is_static else self.open_model()
-        )
+    def document_openers(self, generation: Path) -> "list[Opener]":
+        """What opens what embeds the documents; a static encoder is read from the generation."""
+        if self.is_static:
+            return [partial(StaticEncoder.open, generation / STATIC_FOLDER)]
+        return self.openers()
 
     def entry(self, generation: Path, dimension: object) -> Mapping[str, object]:
         """What the manifest tells of the encoder."""

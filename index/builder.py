@@ -241,14 +241,15 @@ class _Build:
             Documents.open(self._documents_path),
             self._work / "distillation",
             self._fresh_folder(STATIC_FOLDER),
-            self._required_encoder.open_model,
+            self._required_encoder.openers(),
             self._progress,
         )
         return {}
 
     def _embed(self) -> Mapping[str, object]:
         own = self._required_encoder
-        embed_shards(self._texts("embed"), self._shards, lambda: own.open(self._generation))
+        openers = own.document_openers(self._generation)
+        embed_shards(self._texts("embed"), self._shards, openers)
         return {"dimension": dimension_of(self._shards)}
 
     def _write_vectors(self) -> Mapping[str, object]:

@@ -53,6 +53,25 @@ def choose_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def devices_of(device: str) -> tuple[str, ...]:
+    """The devices that `device` names: those between commas, and with `cuda` all that are there.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    names = tuple(name for name in (one.strip() for one in device.split(",")) if name)
+    if not names:
+        raise ConfigError(
+            f"device {device!r}; expected one or, with commas, several: cuda:0,cuda:1"
+        )
+    if names != ("cuda",):
+        return names
+    import torch
+
+    n_devices = torch.cuda.device_count()
+    return names if n_devices < 2 else tuple(f"cuda:{i}" for i in range(n_devices))
+
+
 def accelerator_possible() -> bool:
     """Whether the system shows a GPU that PyTorch may be able to use: false is certain."""
     if sys.platform == "darwin":
@@ -141,15 +160,15 @@ def choose_for_encoder(
     return choose(model, "bi-encoder", trial, device=device, runtime=runtime)
 
 
-def encoder_on(model: ResolvedModel, choice: Choice) -> "Encoder":
-    """The bi-encoder, loaded."""
+def encoder_on(model: ResolvedModel, choice: Choice, *, place: int = 0) -> "Encoder":
+    """The bi-encoder, loaded; where the choice has several devices, onto that at `place`."""
     if choice.stored is not None:
         from scisearch.index.onnx_encoder import OnnxEncoder
 
         return OnnxEncoder(model, choice.stored)
     from scisearch.index.encoder import SentenceTransformerEncoder
 
-    return SentenceTransformerEncoder(model, device=choice.device)
+    return SentenceTransformerEncoder(model, device=devices_of(choice.device)[place])
 
 
 def _prepared(model: ResolvedModel, kind: Kind, trial: Callable[[], "Trial"]) -> "Stored":

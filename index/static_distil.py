@@ -12,22 +12,18 @@ that was stopped continues.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.index.documents import Documents
-from scisearch.index.embedding import embed_shards, read_shards
+from scisearch.index.embedding import Opener, embed_shards, read_shards
 from scisearch.index.progress import Progress, stage_of
 from scisearch.index.static_encoder import write_static_encoder
 from scisearch.index.static_words import UNKNOWN, WordIds, count_words
-
-if TYPE_CHECKING:
-    from scisearch.index.encoder import Encoder
 
 Matrix = NDArray[np.float64]
 
@@ -53,7 +49,7 @@ def distil(
     documents: Documents,
     work: Path,
     folder: Path,
-    open_encoder: Callable[[], "Encoder"],
+    openers: Sequence[Opener],
     progress: Progress,
 ) -> None:
     """Write a static encoder for these documents into `folder`.
@@ -64,13 +60,13 @@ def distil(
         documents: what it shall be good at.
         work: keeps what is done of it; of use only for the same documents and bi-encoder.
         folder: where to write; is made.
-        open_encoder: opens the bi-encoder, which is done only where something is to be embedded.
+        openers: each opens the bi-encoder on a device, where something is to be embedded.
         progress: told how many words and texts the bi-encoder has embedded.
     """
     sample = _draw(documents)
     asked = [*sample.words, *sample.texts]
     with stage_of(progress, "distil", len(asked)):
-        embed_shards(_shards(asked, progress), work, open_encoder)
+        embed_shards(_shards(asked, progress), work, openers)
     answers = np.concatenate(list(read_shards(work))) if asked else np.zeros((0, 1))
     own, targets = np.split(answers.astype(np.float64), [len(sample.words)])
     vocabulary = [UNKNOWN, *sample.words]

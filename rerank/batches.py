@@ -56,10 +56,12 @@ def plan_batches(
         begin += rows
 
 
-def fill_batch(template: PairTemplate, pairs: Sequence[PairParts], pad_id: int) -> Batch:
-    """The pairs in their order, padded on the right to the longest of them."""
+def fill_batch(
+    template: PairTemplate, pairs: Sequence[PairParts], pad_id: int, *, length: int | None = None
+) -> Batch:
+    """The pairs in their order, padded on the right to `length`; None: to the longest of them."""
     lengths = [len(pair.query_ids) + len(pair.document_ids) for pair in pairs]
-    shape = (len(pairs), max(lengths, default=0) + template.n_special)
+    shape = (len(pairs), length or max(lengths, default=0) + template.n_special)
     input_ids = np.full(shape, pad_id, np.int64)
     mask = np.zeros(shape, np.int64)
     type_ids = np.zeros(shape, np.int64)

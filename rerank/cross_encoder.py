@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scisearch.index.models import ResolvedModel
-from scisearch.index.runtimes import Choice, choose
+from scisearch.index.runtimes import Choice, choose, devices_of
 from scisearch.index.runtimes import Runtime as RuntimeName
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.index.tokens import TokenStore
@@ -51,7 +51,8 @@ class LocalCrossEncoder:
             store: the index's token store; used when its ids are this model's.
             long_documents: cut documents that are too long, or score their passages (maxp).
             max_length: ids of a pair, special tokens included; None: as many as the model allows.
-            device: None is CUDA, MPS or CPU, the first there is.
+            device: None is CUDA, MPS or CPU, the first there is; several are named with commas, and
+                cuda is all of them.
             batch_tokens: rows x longest of one forward pass; None: by runtime and device.
             runtime: auto is ONNX Runtime on a CPU, where its drift is small, else PyTorch.
             score_cache: take known logits from the user's cache folder, and keep new ones there.
@@ -173,6 +174,11 @@ def _open(pair_model: PairModel, choice: Choice, batch_tokens: int | None) -> Ru
         from scisearch.rerank.onnx_runtime import OnnxRuntime
 
         return OnnxRuntime(pair_model, choice.stored, batch_tokens)
-    from scisearch.rerank.torch_runtime import TorchRuntime
+    devices = devices_of(choice.device)
+    if len(devices) == 1:
+        from scisearch.rerank.torch_runtime import TorchRuntime
 
-    return TorchRuntime(pair_model, choice.device, batch_tokens)
+        return TorchRuntime(pair_model, devices[0], batch_tokens)
+    from scisearch.rerank.torch_devices import TorchDevices
+
+    return TorchDevices(pair_model, devices, batch_tokens)

@@ -12,6 +12,7 @@ from scisearch.index.onnx_session import Floats, OnnxModel, TokenRow
 from scisearch.index.onnx_store import Stored
 from scisearch.rerank.batches import Batch
 from scisearch.rerank.pair_model import PairModel
+from scisearch.rerank.scoring import Pending
 
 # A batch is what the cores share; its padding is cut off again before anything is computed.
 BATCH_TOKENS = 65536
@@ -19,6 +20,9 @@ BATCH_TOKENS = 65536
 
 class OnnxRuntime:
     """A cross-encoder in its ONNX form. Satisfies `Runtime` (rerank/scoring.py)."""
+
+    in_flight = 1  # every core computes already
+    length_step = 1
 
     def __init__(self, model: PairModel, stored: Stored, batch_tokens: int | None = None) -> None:
         """Open the form that is kept of the model.
@@ -29,6 +33,11 @@ class OnnxRuntime:
         self._pairs = model
         self._model = OnnxModel(stored.content, model.name)
         self.batch_tokens = BATCH_TOKENS if batch_tokens is None else batch_tokens
+
+    def start(self, batch: Batch) -> Pending:
+        """The batch's logits, computed at once."""
+        logits = self.forward(batch)
+        return lambda: logits
 
     def forward(self, batch: Batch) -> NDArray[np.float32]:
         """The batch's raw logits, (rows,) float32; a pair's logit depends on no other pair."""

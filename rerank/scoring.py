@@ -1,5 +1,6 @@
 """Candidates in, one logit each out: the part of reranking that is the same for every runtime."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -58,13 +59,29 @@ class RerankScores:
         return sum(int(one.sum()) for one in self.dropped)
 
 
+Pending = Callable[[], NDArray[np.float32]]  # waits for a batch's raw logits, (rows,) float32
+
+
 class Runtime(Protocol):
     """What computes the logits."""
 
-    batch_tokens: int  # rows x longest of one forward pass; may change between two of them
+    @property
+    def batch_tokens(self) -> int:
+        """Rows x longest of one forward pass; may change between two of them."""
+        ...
 
-    def forward(self, batch: Batch) -> NDArray[np.float32]:
-        """The batch's raw logits, (rows,) float32."""
+    @property
+    def in_flight(self) -> int:
+        """How many batches are worth being started before the first of them is waited for."""
+        ...
+
+    @property
+    def length_step(self) -> int:
+        """What the length of a batch shall be a multiple of."""
+        ...
+
+    def start(self, batch: Batch) -> Pending:
+        """Start to compute a batch; batches are waited for in the order they were started in."""
         ...
 
 
@@ -163,18 +180,48 @@ class PairScorer:
             cached = unfinished == 0
             lengths = _lengths([parts[i] for i in missing], self.model.template.n_special)
         on_progress(int(np.count_nonzero(cached)))
-        for places in plan_batches(lengths, lambda: self.runtime.batch_tokens):
-            rows = missing[places]
-            with clock.stage(ASSEMBLE):
-                batch = fill_batch(self.model.template, [parts[i] for i in rows], self.model.pad_id)
-            with clock.stage(FORWARD):
-                scores[rows] = self.runtime.forward(batch)
+        for rows, logits in self._computed(parts, missing, lengths, clock):
+            scores[rows] = logits
             np.subtract.at(unfinished, pair_of[rows], 1)
             on_progress(int(np.count_nonzero(unfinished[np.unique(pair_of[rows])] == 0)))
         if self.cache is not None and len(missing):
             with clock.stage(ASSEMBLE):
                 self.cache.keep([parts[i] for i in missing], scores[missing])
         return best_passages(scores, per_pair), cached
+
+    def _computed(
+        self,
+        parts: Sequence[PairParts],
+        missing: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        clock: Stopwatch,
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Places of rows that went together and their logits; one is assembled while others run."""
+        runtime, longest = self.runtime, self.model.max_length
+        padded = np.minimum(-(-lengths // runtime.length_step) * runtime.length_step, longest)
+        started: deque[tuple[NDArray[np.int64], Pending]] = deque()
+        for places in plan_batches(padded, lambda: runtime.batch_tokens):
+            rows = missing[places]
+            with clock.stage(ASSEMBLE):
+                batch = fill_batch(
+                    self.model.template,
+                    [parts[i] for i in rows],
+                    self.model.pad_id,
+                    length=int(padded[places[0]]),
+                )
+            with clock.stage(FORWARD):
+                started.append((rows, runtime.start(batch)))
+            if len(started) >= runtime.in_flight:
+                yield self._finished(started, clock)
+        while started:
+            yield self._finished(started, clock)
+
+    def _finished(
+        self, started: deque[tuple[NDArray[np.int64], Pending]], clock: Stopwatch
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        rows, pending = started.popleft()
+        with clock.stage(FORWARD):
+            return rows, pending()
 
     def _remembered(self, parts: Sequence[PairParts]) -> NDArray[np.float32]:
         """The logits that the cache knows; NaN for the others."""

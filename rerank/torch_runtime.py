@@ -12,13 +12,17 @@ from scisearch.index.errors import ModelError
 from scisearch.index.openmp import prepare_openmp
 from scisearch.rerank.batches import Batch
 from scisearch.rerank.pair_model import PairModel
+from scisearch.rerank.scoring import Pending
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 # rows x longest of one forward pass. Small batches pad less, large ones keep a GPU busy.
 BATCH_TOKENS_CPU = 4096
 BATCH_TOKENS_GPU = 65536
+_GPU_LENGTH_STEP = 8  # matrices of half precision that tensor cores need not pad
+_GPU_IN_FLIGHT = 2  # one runs while the next is assembled and sent
 
 
 class TorchRuntime:
@@ -38,11 +42,19 @@ class TorchRuntime:
         self._model = _load(model, device)
         accepted = inspect.signature(self._model.forward).parameters
         self._has_segments = model.has_segments and "token_type_ids" in accepted
-        default = BATCH_TOKENS_CPU if device == "cpu" else BATCH_TOKENS_GPU
+        on_gpu = device != "cpu"
+        default = BATCH_TOKENS_GPU if on_gpu else BATCH_TOKENS_CPU
         self.batch_tokens = default if batch_tokens is None else batch_tokens
+        self.length_step = _GPU_LENGTH_STEP if on_gpu else 1
+        self._is_cuda = device.startswith("cuda")
+        self.in_flight = _GPU_IN_FLIGHT if self._is_cuda else 1
 
     def forward(self, batch: Batch) -> NDArray[np.float32]:
-        """The batch's raw logits, (rows,) float32.
+        """The batch's raw logits, (rows,) float32. Raises as `start`."""
+        return self.start(batch)()
+
+    def start(self, batch: Batch) -> Pending:
+        """Send the batch to the device; CUDA computes it while the caller does something else.
 
         A batch that the device has no memory for is halved, and so are those that follow.
 
@@ -52,7 +64,7 @@ class TorchRuntime:
         import torch
 
         try:
-            return self._logits(batch)
+            return self._sent(batch)
         except torch.cuda.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise ModelError(
@@ -63,21 +75,49 @@ class TorchRuntime:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         self.batch_tokens = max(1, batch.input_ids.size // 2)
-        first, second = batch.halves()
-        return np.concatenate([self.forward(first), self.forward(second)])
+        first, second = (self.forward(half) for half in batch.halves())
+        return lambda: np.concatenate([first, second])
 
-    def _logits(self, batch: Batch) -> NDArray[np.float32]:
+    def _sent(self, batch: Batch) -> Pending:
         import torch
 
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         if self._has_segments:
             inputs["token_type_ids"] = batch.token_type_ids
         with torch.inference_mode():
-            tensors = {
-                name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()
-            }
-            logits: torch.Tensor = self._model(**tensors).logits
-            return logits[:, 0].float().cpu().numpy()
+            tensors = {name: self._on_device(array) for name, array in inputs.items()}
+            output: torch.Tensor = self._model(**tensors).logits
+            logits = output[:, 0].float()
+            if not self._is_cuda:
+                found: NDArray[np.float32] = logits.cpu().numpy()
+                return lambda: found
+            return _fetched(logits)
+
+    def _on_device(self, array: NDArray[np.int64]) -> "torch.Tensor":
+        import torch
+
+        values = torch.from_numpy(array)
+        if not self._is_cuda:
+            return values.to(self._device)
+        return values.pin_memory().to(self._device, non_blocking=True)
+
+
+def _fetched(logits: "torch.Tensor") -> Pending:
+    """Waits until the logits of a CUDA device have come into page-locked memory."""
+    import torch
+
+    with torch.cuda.device(logits.device):
+        here = torch.empty(logits.shape, dtype=logits.dtype, pin_memory=True)
+        here.copy_(logits, non_blocking=True)
+        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        arrived.record()
+
+    def wait() -> NDArray[np.float32]:
+        arrived.synchronize()
+        found: NDArray[np.float32] = here.numpy()
+        return found
+
+    return wait
 
 
 def _load(model: PairModel, device: str) -> "PreTrainedModel":

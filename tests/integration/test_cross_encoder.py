@@ -18,6 +18,7 @@ from scisearch.rerank.batches import Batch
 from scisearch.rerank.cross_encoder import TorchCrossEncoder
 from scisearch.rerank.pair_model import read_pair_model
 from scisearch.rerank.passages import passage_windows
+from scisearch.rerank.torch_devices import TorchDevices
 from scisearch.rerank.torch_runtime import TorchRuntime, compute_output_in_float32
 
 pytestmark = pytest.mark.slow
@@ -179,6 +180,25 @@ def test_maxp_is_the_best_window_of_the_whole_document(models: dict[str, Path]) 
     assert len(logits) > 2
     assert scores.logits[0][0] == pytest.approx(max(logits), abs=1e-4)
     assert scores.truncated_pairs == 0
+
+
+def test_several_devices_take_batches_in_turn(models: dict[str, Path]) -> None:
+    one = TorchCrossEncoder(models["bert"], texts=texts, device="cpu", batch_tokens=1)
+    two = TorchCrossEncoder(models["bert"], texts=texts, device="cpu, cpu", batch_tokens=1)
+    expected, found = (model.score(QUERIES, CANDIDATES).logits for model in (one, two))
+    assert [row.tolist() for row in found] == [row.tolist() for row in expected]
+
+
+def test_a_device_is_loaded_when_those_before_it_are_busy(models: dict[str, Path]) -> None:
+    runtime = TorchDevices(read_pair_model(models["bert"]), ["cpu", "cpu"])
+    ids = np.arange(5, 45, dtype=np.int64).reshape(8, 5)
+    batch = Batch(ids, np.ones_like(ids), np.zeros_like(ids))
+    assert runtime.in_flight == 2
+    first = runtime.start(batch)()
+    assert len(runtime._open) == 1
+    both = [runtime.start(batch), runtime.start(batch)]
+    assert len(runtime._open) == 2
+    assert [one().tolist() for one in both] == [first.tolist()] * 2
 
 
 def test_a_batch_without_memory_is_halved(models: dict[str, Path]) -> None:

@@ -24,12 +24,19 @@ def test_the_same_weights_on_the_same_texts(
     build_index(tmp_path / "corpus.jsonl", tmp_path / "index", build)
     call = ["--index", tmp_path / "index", "--topics", tmp_path / "topics.tsv", "--queries", "3"]
     call += ["--reranker", tiny_cross_encoder, "--documents", "40", "--offline"]
+    call += ["--device", "cpu"]
     done = CliRunner().invoke(main, list(map(str, call)), catch_exceptions=False)
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found["reranking"]["turns"] == 3
     assert found["reranking"]["pairs"] == 3 * 40
     assert found["reranking"]["correlation"] > 0.97
+    rates = found["reranking"]["pairs_per_second"]
+    assert min(rates.values()) > 0
+    assert "scisearch, all queries at once" in rates
+    assert found["device"] == "cpu"
+    shares = found["reranking"]["share_of_matrix_rate"]
+    assert shares.keys() == {"scisearch", "sentence-transformers"}
     assert found["embedding"]["documents"] == 40
     assert found["embedding"]["least_cosine"] > 0.98
     assert set(found["query"]["seconds_wall_processor"]) == {"scisearch", "sentence-transformers"}

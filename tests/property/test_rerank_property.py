@@ -17,7 +17,7 @@ from scisearch.rerank.interpolation import NORMALISATIONS, Interpolation, Normal
 from scisearch.rerank.pair_model import PairModel
 from scisearch.rerank.pairs import pair_template
 from scisearch.rerank.passages import LONG_DOCUMENTS, LongDocuments, passage_windows
-from scisearch.rerank.scoring import PairScorer
+from scisearch.rerank.scoring import PairScorer, Pending
 from scisearch.retrieval.ranking import rank
 
 TEXT = st.text(max_size=60) | st.lists(
@@ -29,14 +29,26 @@ TEXT = st.text(max_size=60) | st.lists(
 class SumRuntime:
     """A model whose logit is a sum over the ids of a row that are not padding."""
 
-    def __init__(self, batch_tokens: int) -> None:
+    def __init__(self, batch_tokens: int, in_flight: int = 1, length_step: int = 1) -> None:
         self.batch_tokens = batch_tokens
+        self.in_flight, self.length_step = in_flight, length_step
         self.rows: list[int] = []
+        self.widths: list[int] = []
+        self.started = self.most_started = 0
 
-    def forward(self, batch: Batch) -> NDArray[np.float32]:
+    def start(self, batch: Batch) -> Pending:
         self.rows.append(len(batch))
+        self.widths.append(batch.input_ids.shape[1])
+        self.started += 1
+        self.most_started = max(self.most_started, self.started)
         weights = batch.attention_mask * (1 + batch.token_type_ids)
-        return np.asarray(np.sum(batch.input_ids * weights, axis=1), np.float32)
+        logits = np.asarray(np.sum(batch.input_ids * weights, axis=1), np.float32)
+
+        def wait() -> NDArray[np.float32]:
+            self.started -= 1
+            return logits
+
+        return wait
 
 
 def pair_model(folder: Path, max_length: int = 24) -> PairModel:
@@ -91,7 +103,8 @@ def test_a_score_depends_on_its_pair_alone(long: LongDocuments, bert_folder: Pat
         ordinals = st.lists(st.integers(0, len(texts) - 1), unique=True)
         candidates = [np.array(data.draw(ordinals), np.int64) for _ in queries]
         documents = TextTokens(model.tokenizer, lambda asked: [texts[i] for i in asked])
-        runtime = SumRuntime(data.draw(st.integers(1, 200)))
+        whole = st.integers
+        runtime = SumRuntime(*(data.draw(whole(1, most)) for most in (200, 4, 9)))
         finished: list[int] = []
         scorer = PairScorer(model, documents, runtime, long)
         together = scorer.score(queries, candidates, on_progress=finished.append)
@@ -104,6 +117,12 @@ def test_a_score_depends_on_its_pair_alone(long: LongDocuments, bert_folder: Pat
                 assert single.logits[0][0] == logits[place]
                 assert single.dropped[0][0] == dropped[place]
         assert together.pairs == sum(finished) == sum(map(len, candidates))
+        assert runtime.started == 0
+        assert runtime.most_started <= runtime.in_flight
+        steps = [
+            width % runtime.length_step for width in runtime.widths if width < model.max_length
+        ]
+        assert not any(steps)
 
     check()
 

@@ -8,7 +8,7 @@ from scisearch.index.errors import ConfigError
 from scisearch.index.onnx_drift import ranking_drift, vector_drift
 from scisearch.index.onnx_sample import sample_lists, sample_texts
 from scisearch.index.onnx_session import core_count
-from scisearch.index.runtimes import accelerator_possible, check_runtime
+from scisearch.index.runtimes import accelerator_possible, check_runtime, devices_of
 from scisearch.rerank.search_config import SearchConfig
 
 
@@ -16,6 +16,19 @@ def test_an_unknown_runtime_is_one_line() -> None:
     check_runtime("onnx")
     with pytest.raises(ConfigError, match="runtime 'tpu'; expected one of auto, onnx, torch"):
         SearchConfig(runtime="tpu")  # type: ignore[arg-type]
+
+
+def test_a_device_may_be_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    assert devices_of("cpu") == ("cpu",)
+    assert devices_of("cuda:1, cuda:3") == ("cuda:1", "cuda:3")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert devices_of("cuda") == ("cuda",)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert devices_of("cuda") == ("cuda:0", "cuda:1", "cuda:2")
+    with pytest.raises(ConfigError, match=r"device ' ,'; expected one or, with commas, several"):
+        devices_of(" ,")
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])

@@ -126,7 +126,7 @@ def test_without_a_known_word_there_is_nothing_to_fit() -> None:
 
 def test_the_distilled_vectors_are_near_the_teachers(tmp_path: Path) -> None:
     corpus = documents(tmp_path / "corpus")
-    distil(corpus, tmp_path / "work", tmp_path / "encoder", Letters, NoProgress())
+    distil(corpus, tmp_path / "work", tmp_path / "encoder", [Letters], NoProgress())
     texts = corpus.full_texts(range(len(corpus)))
     found = StaticEncoder.open(tmp_path / "encoder").encode_documents(texts)
     cosines = (found * Letters().encode_documents(texts)).sum(axis=1)
@@ -135,14 +135,14 @@ def test_the_distilled_vectors_are_near_the_teachers(tmp_path: Path) -> None:
 
 def test_equal_documents_give_equal_bytes_also_when_stopped(tmp_path: Path) -> None:
     corpus = documents(tmp_path / "corpus")
-    distil(corpus, tmp_path / "work", tmp_path / "one", Letters, NoProgress())
+    distil(corpus, tmp_path / "work", tmp_path / "one", [Letters], NoProgress())
     copytree(tmp_path / "work", tmp_path / "stopped")
     sorted((tmp_path / "stopped").iterdir())[-1].unlink()
     teacher = Letters()
-    distil(corpus, tmp_path / "stopped", tmp_path / "two", lambda: teacher, NoProgress())
+    distil(corpus, tmp_path / "stopped", tmp_path / "two", [lambda: teacher], NoProgress())
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert 0 < teacher.texts <= 256  # the one shard that was missing
-    distil(corpus, tmp_path / "work", tmp_path / "three", pytest.fail, NoProgress())
+    distil(corpus, tmp_path / "work", tmp_path / "three", [pytest.fail], NoProgress())
     assert files(tmp_path / "one") == files(tmp_path / "three")
 
 
