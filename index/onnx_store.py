@@ -11,7 +11,6 @@ each other, and a reader finds a whole form or none. Damaged files count as none
 
 import hashlib
 import json
-import os
 import platform
 import tempfile
 from collections.abc import Mapping
@@ -20,12 +19,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from scisearch.index.cache_folder import cache_folder
 from scisearch.index.durable import replace_file
 from scisearch.index.models import Kind, ResolvedModel
 
 Form = Literal["int8", "float32", "none"]  # none: PyTorch computes this model
 
-CACHE_VARIABLE = "SCISEARCH_CACHE"
 _VERSION = 3  # of how a form is made; raised where other bytes would come out
 _INSTRUCTIONS = {"avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
 
@@ -49,11 +48,8 @@ class Stored:
 
 
 def store_folder() -> Path:
-    """SCISEARCH_CACHE/onnx, else XDG_CACHE_HOME/scisearch/onnx, else ~/.cache/scisearch/onnx."""
-    own, base = os.environ.get(CACHE_VARIABLE, ""), os.environ.get("XDG_CACHE_HOME", "")
-    if own:
-        return Path(own) / "onnx"
-    return (Path(base) if base else Path("~/.cache").expanduser()) / "scisearch" / "onnx"
+    """The part of the cache folder that has ONNX forms; may not exist."""
+    return cache_folder() / "onnx"
 
 
 def find(model: ResolvedModel, kind: Kind) -> Stored | None:

@@ -5,6 +5,7 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
+from scisearch.index.cache_folder import cache_folder
 from scisearch.index.errors import ModelError
 
 _CHUNK = 1 << 20
@@ -113,7 +114,7 @@ def _file_digest(path: Path) -> str:
     """The file's sha256, remembered by path, size and time: a query must not read 90 MB."""
     stat = path.stat()
     key = f"{path.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}"
-    memo = _cache_folder() / sha256(key.encode()).hexdigest()
+    memo = cache_folder() / "weights-sha256" / sha256(key.encode()).hexdigest()
     known = _recall(memo)
     if known is not None:
         return known
@@ -123,12 +124,6 @@ def _file_digest(path: Path) -> str:
             digest.update(chunk)
     _remember(memo, digest.hexdigest())
     return digest.hexdigest()
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if base else Path("~/.cache").expanduser()
-    return root / "scisearch" / "weights-sha256"
 
 
 def _recall(memo: Path) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scisearch.index.cache_folder import cache_folder
 from scisearch.index.models import ResolvedModel
 from scisearch.index.runtimes import Choice, choose, devices_of
 from scisearch.index.runtimes import Runtime as RuntimeName
@@ -155,7 +156,7 @@ def _choose(
 
 def _cache(model: ResolvedModel, pair_model: PairModel, choice: Choice) -> Cache:
     """The logits of this model, on this runtime, processor and device."""
-    from scisearch.index.onnx_store import computed_by, store_folder
+    from scisearch.index.onnx_store import computed_by
     from scisearch.rerank.score_cache import SCORES_FILE, ScoreCache
 
     parts = [
@@ -166,7 +167,7 @@ def _cache(model: ResolvedModel, pair_model: PairModel, choice: Choice) -> Cache
         choice.name,
         *computed_by(choice.stored),
     ]
-    return ScoreCache(store_folder().parent / SCORES_FILE, "\n".join(parts))
+    return ScoreCache(cache_folder() / SCORES_FILE, "\n".join(parts))
 
 
 def _open(pair_model: PairModel, choice: Choice, batch_tokens: int | None) -> Runtime:
