@@ -1,17 +1,19 @@
 """A teacher cross-encoder's scores, computed once and kept, for distillation."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scisearch.index.models import resolve_model
 from scisearch.index.progress import Progress, stage_of
-from scisearch.rerank.pair_model import read_pair_model
+from scisearch.rerank.cross_encoder import LocalCrossEncoder
 from scisearch.rerank.training.examples import TeacherScores
 from scisearch.rerank.training.lists import RerankingList, flatten
 
-_CHUNK = 2048  # pairs between two steps of the progress bar
+_QUERIES = 64  # scored together, between two steps of the progress bar
 
 
 def teacher_scores(
@@ -25,32 +27,38 @@ def teacher_scores(
 ) -> TeacherScores:
     """The teacher's raw logit of every pair; read from the file `kept` if it was written before.
 
+    The teacher is computed as in a search: on a CPU by ONNX Runtime where its drift is small.
+
     Raises:
         ModelError: the teacher is not found, or does not load.
     """
-    from sentence_transformers import CrossEncoder
-
-    from scisearch.rerank.training.hf_trainer import score_pairs
-    from scisearch.rerank.training.quiet import quiet
-
     pairs = sorted({(pair.query, pair.text) for pair in flatten(lists)})
     if kept.is_file():
         return dict(zip(pairs, np.load(kept).tolist(), strict=True))
-    model = resolve_model(name, offline=offline, kind="cross-encoder")
-    with quiet():
-        teacher = CrossEncoder(
-            str(model.folder),
-            device=device,
-            max_length=read_pair_model(model).max_length,
-            local_files_only=True,
-        )
-    scores: list[float] = []
+    texts = [text for _, text in pairs]
+    teacher = LocalCrossEncoder(
+        resolve_model(name, offline=offline, kind="cross-encoder"),
+        texts=lambda ordinals: [texts[place] for place in ordinals],
+        device=device,
+    )
+    asked, places = _by_query([query for query, _ in pairs])
+    logits: list[NDArray[np.float32]] = []
     with stage_of(progress, "teacher", len(pairs), unit="pairs"):
-        for begin in range(0, len(pairs), _CHUNK):
-            chunk = pairs[begin : begin + _CHUNK]
-            scores += score_pairs(teacher, chunk, 64).tolist()
-            progress.advance(len(chunk))
+        for begin in range(0, len(asked), _QUERIES):
+            end = begin + _QUERIES
+            found = teacher.score(asked[begin:end], places[begin:end], on_progress=progress.advance)
+            logits += found.logits
+    scores = np.concatenate(logits) if logits else np.empty(0, np.float32)
     part = kept.with_name("part.npy")
-    np.save(part, np.array(scores, np.float32))
+    np.save(part, scores)
     part.replace(kept)
-    return dict(zip(pairs, scores, strict=True))
+    return dict(zip(pairs, scores.tolist(), strict=True))
+
+
+def _by_query(queries: Sequence[str]) -> tuple[list[str], list[NDArray[np.int64]]]:
+    """Each query of runs of equal ones, and the places of its run."""
+    asked, places = [], []
+    for query, run in groupby(enumerate(queries), key=lambda one: one[1]):
+        asked.append(query)
+        places.append(np.array([place for place, _ in run], np.int64))
+    return asked, places
