@@ -1,4 +1,4 @@
-"""Where this machine keeps what can be made again: digests, ONNX forms, scores, whole weights."""
+"""Where this machine keeps what can be made again: digests, ONNX forms, scores."""
 
 import os
 from pathlib import Path

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from scisearch.index.composed_weights import compose
 from scisearch.index.errors import ModelError
 from scisearch.index.hub import cached_snapshot, download_snapshot
 from scisearch.index.weights import check_model_folder, weights_digest
@@ -41,7 +40,6 @@ class BuiltIn:
     location: str  # a folder; under `package` when that is named, else under scisearch itself
     sha256: str  # of the weights
     package: str | None = None  # an importable module
-    embeddings_of: str | None = None  # the built-in model whose embeddings and tokenizer it shares
 
 
 BUILT_IN = (
@@ -119,9 +117,6 @@ def _resolve_built_in(built_in: BuiltIn, kind: Kind) -> ResolvedModel | None:
     folder = _built_in_folder(built_in)
     if folder is None:
         return None
-    if built_in.embeddings_of is not None:
-        parent = resolve_model(built_in.embeddings_of, offline=True, kind=kind)
-        folder = compose(folder, parent.folder, built_in.sha256)
     model = _accept(built_in.name, folder, kind, source="built-in")
     if model.sha256 != built_in.sha256:
         raise ModelError(
