@@ -1,6 +1,6 @@
 """Where several collections are: folders, folders of folders, and one split of a folder."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scisearch.benchmarks.collection import Collection, collection_splits, read_collection
@@ -52,12 +52,11 @@ def read_collections(folder: Path) -> list[Collection]:
     return read_places([folder])[0]
 
 
-def _parts(place: str | Path) -> Iterator[tuple[Path, str | None]]:
+def _parts(place: str | Path) -> list[tuple[Path, str | None]]:
     """Each folder with a collection, and which of its splits."""
     folder, colon, split = str(place).rpartition(":")
     if colon and not Path(place).exists():
-        yield Path(folder), split
-        return
+        return [(Path(folder), split)]
     whole = Path(place)
     below = sorted(whole.iterdir()) if whole.is_dir() else []
     folders = below if collection_splits(whole) is None else [whole]
@@ -67,7 +66,7 @@ def _parts(place: str | Path) -> Iterator[tuple[Path, str | None]]:
             f"{place}: found no collection, expected corpus.parquet, queries.jsonl and qrels.tsv"
             " in it or in its subfolders"
         )
-    yield from found
+    return found
 
 
 def _name(folder: Path) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from scisearch.index.cache_folder import CACHE_VARIABLE
 from scisearch.index.models import Kind, ResolvedModel
 from scisearch.index.onnx_bert import Output
 from scisearch.index.onnx_drift import Drift
@@ -48,7 +49,7 @@ def prepared(model: ResolvedModel, kind: Kind, trial: Callable[[], Trial]) -> St
     if found is not None:
         return found
     if not can_keep():
-        reason = f"the cache folder {store_folder()} cannot be written; SCISEARCH_CACHE names one"
+        reason = f"the cache folder {store_folder()} cannot be written; {CACHE_VARIABLE} names one"
         return Stored(Decision("none", reason, {}), b"")
     try:
         tried_on = trial()

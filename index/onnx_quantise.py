@@ -115,12 +115,17 @@ class _Rewriting:
 
     def _activated(self, name: str) -> str | None:
         """What an activation makes this value of; None where no other makes it, or others read."""
-        maker = self._makers.get(name)
-        if maker is None or maker.op_type not in _ACTIVATIONS:
+        activation = self._activation(name)
+        if activation is None:
             return None
-        values = (name, str(maker.input[0]))
+        values = (name, str(activation.input[0]))
         reads = [one for node in self._model.graph.node for one in node.input]
         return values[1] if all(reads.count(one) == 1 for one in values) else None
+
+    def _activation(self, name: str) -> "NodeProto | None":
+        """The activation that makes this value, if one does."""
+        maker = self._makers.get(name)
+        return maker if maker is not None and maker.op_type in _ACTIVATIONS else None
 
     def _smoothing(self, name: str) -> NDArray[np.float32]:
         """SmoothQuant's factor of each channel, of geometric mean 1."""
@@ -173,8 +178,7 @@ class _Rewriting:
         parts = [f"{name}/part{i}" for i in range(len(lengths))]
         sizes = self._tensor(f"{name}/sizes", np.array(lengths, np.int64))
         self._node("Split", [product.input, sizes], parts, axis=-1)
-        maker = self._makers.get(product.input)
-        positive = maker is not None and maker.op_type in _ACTIVATIONS
+        positive = self._activation(product.input) is not None
         total = self._tensor(f"{name}/bias", product.bias)
         ends = np.cumsum(lengths)[:-1]
         for i, (part, weights) in enumerate(

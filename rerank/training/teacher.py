@@ -13,8 +13,6 @@ from scisearch.rerank.cross_encoder import LocalCrossEncoder
 from scisearch.rerank.training.examples import TeacherScores
 from scisearch.rerank.training.lists import RerankingList, flatten
 
-_QUERIES = 64  # scored together, between two steps of the progress bar
-
 
 def teacher_scores(
     name: str,
@@ -42,13 +40,9 @@ def teacher_scores(
         device=device,
     )
     asked, places = _by_query([query for query, _ in pairs])
-    logits: list[NDArray[np.float32]] = []
     with stage_of(progress, "teacher", len(pairs), unit="pairs"):
-        for begin in range(0, len(asked), _QUERIES):
-            end = begin + _QUERIES
-            found = teacher.score(asked[begin:end], places[begin:end], on_progress=progress.advance)
-            logits += found.logits
-    scores = np.concatenate(logits) if logits else np.empty(0, np.float32)
+        found = teacher.score(asked, places, on_progress=progress.advance)
+    scores = np.concatenate(found.logits) if asked else np.empty(0, np.float32)
     part = kept.with_name("part.npy")
     np.save(part, scores)
     part.replace(kept)
