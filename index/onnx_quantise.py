@@ -4,11 +4,12 @@
 * Inputs: uint8, one scale for a whole row of tokens, found while running (ONNX Runtime's
   DynamicQuantizeLinear). A layer norm gives a few channels ten times the range of the others; they
   are first evened out, by factors that the weights take back: SmoothQuant, Xiao et al. 2023,
-  arXiv:2211.10438, eq. 4.
+  arXiv:2211.10438, eq. 4. The widest of them are left out and multiplied in float32, as outliers
+  are in LLM.int8, Dettmers et al. 2022, arXiv:2208.07339, section 3.1.
 * The products that contract the wide layer have ranges that no fixed factors even out. Each token
-  gets a scale of its own, as in LLM.int8, Dettmers et al. 2022, arXiv:2208.07339, section 2.1, and
-  the few channels with by far the largest values a product of their own, in 8 bits too: the wide
-  layer is put in the order of its channels' ranges, which costs nothing when it is computed.
+  gets a scale of its own, as in section 2.1 there, and the few channels with by far the largest
+  values a product of their own, in 8 bits too: the wide layer is put in the order of its channels'
+  ranges, which costs nothing when it is computed.
 * The head behind the last layer norm stays float32: one row, and it makes the score.
 """
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Ranges = Mapping[str, NDArray[np.float32]]  # name of a value -> its largest magnitude by channel
 
 SMOOTHING = 0.65  # how much of an input's range moves into the weights
+_FLOAT_SHARE = 1 / 24  # of a layer norm's channels: the widest ones, which stay float32
 _SHARES = (1 / 24, 1 / 4)  # of the wide layer's channels, where its first and second part end
 _ACTIVATIONS = ("Gelu", "FastGelu", "Relu")  # never far below zero
 _LEAST_MAGNITUDE = 0.17  # GELU's minimum, so that no token's scale blows up what is below zero
@@ -75,6 +77,7 @@ class _Rewriting:
         self._factors = {name: self._smoothing(name) for name in ranges if name not in wide}
         self._new: list[NodeProto] = []
         self._quantised: dict[str, list[str]] = {}  # value -> its uint8 form, scale, zero point
+        self._gathered: dict[str, str] = {}  # value -> its widest channels
 
     def run(self) -> None:
         from onnx import helper
@@ -140,10 +143,31 @@ class _Rewriting:
             self._write_contraction(product)
             return
         weights, name = product.weights, product.output
-        if product.input in self._factors:
-            weights = weights * self._factors[product.input][:, None]
         bias = self._tensor(f"{name}/bias", product.bias)
-        self._multiply(self._uint8(product.input), weights, name, bias)
+        if product.input not in self._factors:
+            self._multiply(self._uint8(product.input), weights, name, bias)
+            return
+        widest = self._widest(product.input)
+        even = weights * self._factors[product.input][:, None]
+        even[widest] = 0
+        self._multiply(self._uint8(product.input), even, f"{name}/narrow", bias)
+        apart = self._tensor(f"{name}/widest", weights[widest])
+        self._node("MatMul", [self._gather(product.input), apart], [f"{name}/wide"])
+        self._node("Add", [f"{name}/narrow", f"{name}/wide"], [name])
+
+    def _widest(self, name: str) -> NDArray[np.intp]:
+        """The channels with the largest ranges, rising; at least one."""
+        ranges = self._ranges[name]
+        count = max(1, int(len(ranges) * _FLOAT_SHARE))
+        return np.sort(np.argsort(-ranges, kind="stable")[:count])
+
+    def _gather(self, name: str) -> str:
+        """The widest channels of a value, (rows, length, channels), in float32."""
+        if name not in self._gathered:
+            places = self._tensor(f"{name}/widest", self._widest(name).astype(np.int64))
+            self._gathered[name] = f"{name}/wide"
+            self._node("Gather", [name, places], [f"{name}/wide"], axis=-1)
+        return self._gathered[name]
 
     def _multiply(
         self, parts: list[str], weights: NDArray[np.float32], name: str, bias: str = ""
@@ -161,7 +185,9 @@ class _Rewriting:
             value = name
             if name in self._factors:
                 value = f"{name}/even"
-                inverse = self._tensor(f"{name}/factor", 1 / self._factors[name])
+                factors = 1 / self._factors[name]
+                factors[self._widest(name)] = 0
+                inverse = self._tensor(f"{name}/factor", factors)
                 self._node("Mul", [name, inverse], [value])
             parts = [f"{name}/{part}" for part in ("uint8", "scale", "zero")]
             self._node("DynamicQuantizeLinear", [value], parts)

@@ -99,3 +99,46 @@ def test_channels_by_falling_range_keep_the_meaning_and_take_the_outlier_apart()
 def test_a_token_of_zeros_stays_finite() -> None:
     model, x = feed_forward("Tanh", None), tokens(0, 1)
     assert np.isfinite(outputs(quantised(model, {}), x)).all()
+
+
+def normalised(scales: Floats) -> onnx.ModelProto:
+    """x -> a layer norm whose channels have these scales -> a product -> a layer norm."""
+    random = np.random.default_rng(5)
+    width = len(scales)
+    tensors = {
+        "scales": scales,
+        "weights": (random.normal(0, 1, (width, width)) / scales[:, None]).astype(np.float32),
+        "bias": random.normal(0, 0.1, width).astype(np.float32),
+        "one": np.ones(width, np.float32),
+    }
+    nodes = [
+        helper.make_node("LayerNormalization", ["x", "scales"], ["n"]),
+        helper.make_node("MatMul", ["n", "weights"], ["m"]),
+        helper.make_node("Add", ["m", "bias"], ["y"]),
+        helper.make_node("LayerNormalization", ["y", "one"], ["z"]),
+    ]
+    shape: list[Any] = [1, "length", width]
+    graph = helper.make_graph(
+        nodes,
+        "normalised",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(values, name) for name, values in tensors.items()],
+    )
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def test_a_layer_norms_widest_channels_stay_float32() -> None:
+    scales = np.ones(96, np.float32)
+    scales[[7, 50]] = 30
+    model, x = normalised(scales), tokens(*[1] * 40, width=96)
+    assert calibrated_values(model) == ["n"]
+    small = quantised(model, {"n": 3 * scales})
+    places = {one.name: numpy_helper.to_array(one) for one in small.graph.initializer}
+    assert {7, 50} < set(places["n/widest"].tolist())
+    assert len(places["n/widest"]) == 4, "a twenty-fourth"
+    factors = places["n/factor"]
+    assert np.flatnonzero(factors == 0).tolist() == places["n/widest"].tolist(), "and only once"
+    found = errors(outputs(model, x), outputs(small, x))
+    assert found.max() < 0.02
