@@ -1,4 +1,4 @@
-"""Where this machine keeps what can be made again: digests, ONNX forms, scores."""
+"""Where this machine keeps what can be made again: digests, ONNX forms, scores, whole weights."""
 
 import os
 from pathlib import Path

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from scisearch.index.composed_weights import compose
 from scisearch.index.errors import ModelError
 from scisearch.index.hub import cached_snapshot, download_snapshot
 from scisearch.index.weights import check_model_folder, weights_digest
@@ -19,6 +20,7 @@ Source = Literal["folder", "built-in", "cache", "hub"]
 
 DEFAULT_BI_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_CROSS_ENCODER = "scisearch/science-cross-encoder"
+FAST_CROSS_ENCODER = "scisearch/science-cross-encoder-fast"  # three of its layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class BuiltIn:
     location: str  # a folder; under `package` when that is named, else under scisearch itself
     sha256: str  # of the weights
     package: str | None = None  # an importable module
+    alias: str | None = None  # a word for it
+    embeddings_of: str | None = None  # the built-in model whose embeddings and tokenizer it shares
 
 
 BUILT_IN = (
@@ -56,6 +60,14 @@ BUILT_IN = (
         location="rerank/weights",
         sha256="6cccd1cafd4be85d6127b6d40e85664c4648bcaff27044582a5c39fd46a235df",
     ),
+    BuiltIn(
+        name=FAST_CROSS_ENCODER,
+        kind="cross-encoder",
+        location="rerank/fast_weights",
+        sha256="29d69873b803bb08823bd31e953a368f3f4f0a419770ac5589f2ad53d89509a7",
+        alias="fast",
+        embeddings_of=DEFAULT_CROSS_ENCODER,
+    ),
 )
 
 
@@ -63,7 +75,7 @@ def resolve_model(name: str, *, offline: bool = False, kind: Kind) -> ResolvedMo
     """The model's folder, found in the order folder, built-in, local hub cache, hub.
 
     Args:
-        name: a folder, the full or short name of a built-in model, or a hub id.
+        name: a folder, the full or short name or the alias of a built-in model, or a hub id.
         offline: never ask the hub; HF_HUB_OFFLINE=1 and TRANSFORMERS_OFFLINE=1 say the same.
         kind: what the model is to be used as.
 
@@ -105,7 +117,7 @@ def _refuse_paths(name: str, folder: Path) -> None:
 
 def _built_in(name: str) -> BuiltIn | None:
     for built_in in BUILT_IN:
-        if name in (built_in.name, built_in.name.rpartition("/")[2]):
+        if name in (built_in.name, built_in.name.rpartition("/")[2], built_in.alias):
             return built_in
     return None
 
@@ -117,6 +129,9 @@ def _resolve_built_in(built_in: BuiltIn, kind: Kind) -> ResolvedModel | None:
     folder = _built_in_folder(built_in)
     if folder is None:
         return None
+    if built_in.embeddings_of is not None:
+        parent = resolve_model(built_in.embeddings_of, offline=True, kind=kind)
+        folder = compose(folder, parent.folder, built_in.sha256)
     model = _accept(built_in.name, folder, kind, source="built-in")
     if model.sha256 != built_in.sha256:
         raise ModelError(

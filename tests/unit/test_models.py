@@ -6,7 +6,12 @@ import pytest
 
 from scisearch.index import models
 from scisearch.index.errors import ModelError
-from scisearch.index.models import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER, resolve_model
+from scisearch.index.models import (
+    DEFAULT_BI_ENCODER,
+    DEFAULT_CROSS_ENCODER,
+    FAST_CROSS_ENCODER,
+    resolve_model,
+)
 from scisearch.index.weights import check_model_folder, weight_files, weights_digest
 
 TENSOR = {"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
@@ -106,6 +111,16 @@ def test_the_built_in_cross_encoder_comes_with_the_package() -> None:
         model = resolve_model(name, offline=True, kind="cross-encoder")
         assert (model.name, model.source) == (DEFAULT_CROSS_ENCODER, "built-in")
         assert model.folder == Path(models.__file__).parents[1] / "rerank" / "weights"
+
+
+def test_the_fast_cross_encoder_is_whole_in_the_cache_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCISEARCH_CACHE", str(tmp_path))
+    for name in ("fast", "science-cross-encoder-fast", FAST_CROSS_ENCODER):
+        model = resolve_model(name, offline=True, kind="cross-encoder")
+        assert (model.name, model.source) == (FAST_CROSS_ENCODER, "built-in")
+        assert model.folder.parent == tmp_path / "models"
 
 
 def test_a_built_in_of_the_other_kind_is_refused() -> None:
