@@ -100,7 +100,9 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
         help="Rerank all of these, or in fused order until the top 10 is not expected to change."
         "  [default: full; a query with the built-in cross-encoder: auto]",
     ),
-    click.option("--reranker", help="Cross-encoder: hub id, folder, built-in name or `fast`, a small one."),
+    click.option(
+        "--reranker", help="Cross-encoder: hub id, folder, built-in name or `fast`, a small one."
+    ),
     click.option(
         "--rerank-weight",
         type=float,

@@ -78,7 +78,9 @@ tuning_options = options_of(
         show_default=True,
         help="Also score candidates with the cross-encoder, which takes its time.",
     ),
-    click.option("--reranker", help="Cross-encoder: hub id, folder, built-in name or `fast`, a small one."),
+    click.option(
+        "--reranker", help="Cross-encoder: hub id, folder, built-in name or `fast`, a small one."
+    ),
     click.option("--encoder", help="Bi-encoder: hub id, folder or built-in name."),
     model_options,
     runtime_option,
