@@ -13,8 +13,9 @@ from scisearch.benchmarks.ir_datasets_folder import (
     ir_datasets_installed,
     may_be_dataset_id,
 )
+from scisearch.benchmarks.systems import System
 from scisearch.index.errors import ConfigError
-from scisearch.rerank.search_config import Mode, SearchConfig
+from scisearch.rerank.search_config import SearchConfig
 from scisearch.retrieval.fusion import Fusion
 
 DEMO = "demo"
@@ -30,7 +31,7 @@ class BenchmarkRequest:
     split: str | None = None
     ignore: Path | None = None  # pairs left out of judgements and runs
     judged_pool: bool = False  # each query ranks only what is judged for it
-    systems: tuple[Mode, ...] | None = None  # None: all that index and models allow
+    systems: tuple[System, ...] | None = None  # None: all that index and models allow
     index: Path | None = None  # None: OUT/index, built where there is none
     dense: bool = True  # whether an index that is built has vectors, where a system may use them
     search: SearchConfig = field(default_factory=SearchConfig)  # its mode is not used

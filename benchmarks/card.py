@@ -95,7 +95,9 @@ def _ties(run: Run, qrels: Qrels, evaluation: Evaluation) -> dict[str, Any]:
 
 def predecessor(name: str, names: Sequence[str]) -> str | None:
     """What a system is set against, query by query: the list it had to improve on."""
-    wanted = {"rerank": ("hybrid", "bm25"), "hybrid": ("bm25", "dense")}.get(name, ("bm25",))
+    reordered = ("hybrid", "bm25")
+    lists = {"rerank": reordered, "fast": reordered, "hybrid": ("bm25", "dense")}
+    wanted = lists.get(name, ("bm25",))
     return next((one for one in wanted if one in names and one != name), None)
 
 

@@ -14,6 +14,7 @@ from scisearch.retrieval.ranking import Qrels, RankedList, Run
 _MEASURE = "nDCG@10"
 _FIRST_STAGES = ("bm25", "dense")
 _STAGES = (*_FIRST_STAGES, "hybrid")
+_RERANKED = ("fast", "rerank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ def loss_report(
         raise ConfigError("loss report: found no first stage, expected bm25, dense or hybrid")
     judged, last = answerable(qrels), list(runs)[-1]
     # Reranking keeps the set: its own list tells the candidates where the fused one is not there.
-    candidates_of = "rerank" if "rerank" in runs and "hybrid" not in runs else stages[-1]
+    reranked = next((name for name in reversed(_RERANKED) if name in runs), None)
+    candidates_of = reranked if reranked and "hybrid" not in runs else stages[-1]
     candidates = _heads(runs[candidates_of], judged, depth)
     ceiling = _mean(
         [len(candidates[q] & found) / len(found) for q, found in _relevant(judged).items()]
@@ -180,8 +182,10 @@ def _steps(alone: Mapping[str, float]) -> tuple[Step, ...]:
         better = max(_FIRST_STAGES, key=lambda name: alone[name])
         steps.append(Step("hybrid", better, alone["hybrid"] - alone[better]))
     given = next((name for name in reversed(_STAGES) if name in alone), None)
-    if "rerank" in alone and given is not None:
-        steps.append(Step("rerank", given, alone["rerank"] - alone[given]))
+    if given is not None:
+        steps += [
+            Step(name, given, alone[name] - alone[given]) for name in _RERANKED if name in alone
+        ]
     return tuple(steps)
 
 
@@ -225,12 +229,12 @@ def _candidates_advice(relevant: RelevantDocuments, depth: int, deep: int) -> st
 def _order_advice(alone: Mapping[str, float], steps: Sequence[Step]) -> str:
     worst = min(steps, key=lambda step: step.gain, default=None)
     if worst is not None and worst.gain < 0:
-        what = "--rerank-weight" if worst.stage == "rerank" else "the weight of the worse list"
+        what = "--rerank-weight" if worst.stage in _RERANKED else "the weight of the worse list"
         return (
             f"Leave {worst.stage} out or lower {what}: it loses {-worst.gain:.3f} against"
             f" {worst.over}."
         )
-    if "rerank" in alone:
+    if any(name in alone for name in _RERANKED):
         return (
             "Improve the cross-encoder (another --reranker, or search train on lists of your"
             " field): the candidates are there."

@@ -24,13 +24,12 @@ from scisearch.benchmarks.reranker_report import (
     truncation_loss,
 )
 from scisearch.benchmarks.run_file import RunReport, write_run_file
-from scisearch.benchmarks.systems import at_cutoff, model_digests
+from scisearch.benchmarks.systems import System, at_cutoff, model_digests
 from scisearch.index.durable import replace_file
 from scisearch.index.manifest import file_sha256
 from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import Progress
 from scisearch.pipeline import SearchPipeline
-from scisearch.rerank.search_config import Mode
 from scisearch.retrieval.ranking import Query, Run
 from scisearch.retrieval.trec import read_run
 
@@ -49,7 +48,7 @@ class Measurement:
         request: BenchmarkRequest,
         collection: Collection,
         index: OpenIndex,
-        systems: Mapping[Mode, SearchPipeline],
+        systems: Mapping[System, SearchPipeline],
         progress: Progress,
     ) -> None:
         """Load the models, and take up what an interrupted benchmark has measured."""
@@ -59,7 +58,7 @@ class Measurement:
         for pipeline in systems.values():
             pipeline.warm_up()  # before any copy of it, which shares the models
         self._systems: dict[str, SearchPipeline] = {
-            mode: at_cutoff(one, _SHOWN_HITS) for mode, one in systems.items()
+            name: at_cutoff(one, _SHOWN_HITS) for name, one in systems.items()
         }
         self.models = model_digests(systems)
         self._progress = progress
@@ -133,11 +132,12 @@ class Measurement:
 
     def truncation(self) -> dict[str, Any] | None:
         """What the cross-encoder could not read; None without one."""
-        if "rerank" not in self._systems:
+        name = next((one for one in ("rerank", "fast") if one in self._systems), None)
+        if name is None:
             return None
         queries, qrels = self._collection.queries, self._collection.qrels
-        run = self._as_searched("rerank")
-        return truncation_loss(self._systems["rerank"], queries, run, qrels)
+        run = self._as_searched(name)
+        return truncation_loss(self._systems[name], queries, run, qrels)
 
     def reliability(self, name: str) -> dict[str, Any] | None:
         """Whether probabilities of relevance are right; None for a system without them."""
@@ -237,10 +237,11 @@ class Measurement:
         return self._request.out / f"runs/{name}.probabilities.jsonl"
 
     def _query_command(self, name: str) -> list[str]:
-        search = self._request.search
+        search = self._systems[name].config
         # a command line holds neither lone surrogates nor NUL
         text = self._collection.queries[0].text.encode(errors="replace").decode().replace("\0", " ")
-        command = ["query", "--index", str(self._index.path), "--mode", name, "--json"]
+        mode = self._systems[name].mode
+        command = ["query", "--index", str(self._index.path), "--mode", mode, "--json"]
         for option in ("encoder", "reranker", "rerank", "device", "runtime"):
             value = getattr(search, option)
             command += [f"--{option}", value] if value is not None else []

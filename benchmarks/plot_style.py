@@ -37,6 +37,7 @@ _SYSTEMS: Mapping[str, dict[str, Any]] = {
     "bm25": {"color": BLUE, "marker": "o", "linestyle": "-"},
     "dense": {"color": ORANGE, "marker": "s", "linestyle": "--"},
     "hybrid": {"color": GREEN, "marker": "^", "linestyle": "-."},
+    "fast": {"color": SKY, "marker": "d", "linestyle": "-"},
     "rerank": {"color": VERMILION, "marker": "D", "linestyle": ":"},
 }
 _PIXELS_PER_INCH = 100  # of a page: letters of 10 points are 14 pixels high

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import Literal, get_args
 
 from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.findings import examples
@@ -15,29 +16,32 @@ from scisearch.index.builder import build_index
 from scisearch.index.corpus import open_corpus
 from scisearch.index.errors import ConfigError, RankingError
 from scisearch.index.generations import CURRENT_NAME
-from scisearch.index.models import DEFAULT_BI_ENCODER, resolve_model
+from scisearch.index.models import DEFAULT_BI_ENCODER, FAST_CROSS_ENCODER, resolve_model
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.progress import NoProgress, Progress
 from scisearch.index.static_encoder import STATIC_ENCODER
 from scisearch.pipeline import SearchPipeline
-from scisearch.rerank.search_config import MODES, Mode, SearchConfig
+from scisearch.rerank.search_config import MODES, SearchConfig
 from scisearch.retrieval.dense import DenseRetriever, open_dense
 
+# A mode each, and `rerank` with the small built-in cross-encoder.
+System = Literal["bm25", "dense", "hybrid", "fast", "rerank"]
+SYSTEMS: tuple[System, ...] = get_args(System)
 _COMPARED_IDS = 1000
 
 
-def parse_systems(names: str) -> tuple[Mode, ...]:
-    """The modes named in "bm25,hybrid", in the order of the stages.
+def parse_systems(names: str) -> tuple[System, ...]:
+    """The systems named in "bm25,hybrid", in the order of the stages.
 
     Raises:
-        ConfigError: a name that is no mode, or none at all.
+        ConfigError: a name that is no system, or none at all.
     """
     wanted = [name.strip() for name in names.split(",") if name.strip()]
-    unknown = [name for name in wanted if name not in MODES]
+    unknown = [name for name in wanted if name not in SYSTEMS]
     if unknown or not wanted:
         found = ", ".join(unknown) or "none"
-        raise ConfigError(f"systems: found {found}, expected some of {','.join(MODES)}")
-    return tuple(mode for mode in MODES if mode in wanted)
+        raise ConfigError(f"systems: found {found}, expected some of {','.join(SYSTEMS)}")
+    return tuple(name for name in SYSTEMS if name in wanted)
 
 
 def index_of(
@@ -87,14 +91,14 @@ def index_of(
 
 
 def open_systems(
-    index: OpenIndex, config: SearchConfig, names: Sequence[Mode] | None
-) -> dict[Mode, SearchPipeline]:
+    index: OpenIndex, config: SearchConfig, names: Sequence[System] | None
+) -> dict[System, SearchPipeline]:
     """A pipeline for each system, over one open index; they share one bi-encoder.
 
     Args:
         index: what they search.
-        config: their numbers; the mode is set here.
-        names: which ones; None: all that the index allows.
+        config: their numbers; the mode is set here, and of `fast` the cross-encoder.
+        names: which ones; None: every mode that the index allows.
 
     Raises:
         ConfigError: one that the index has no part for.
@@ -112,7 +116,14 @@ def open_systems(
             runtime=config.runtime,
         )
 
-    return {mode: SearchPipeline(index, replace(config, mode=mode), dense=dense) for mode in names}
+    return {name: SearchPipeline(index, config_of(name, config), dense=dense) for name in names}
+
+
+def config_of(system: System, config: SearchConfig) -> SearchConfig:
+    """The numbers of a benchmark as the settings of one of its systems."""
+    if system == "fast":
+        return replace(config, mode="rerank", reranker=FAST_CROSS_ENCODER)
+    return replace(config, mode=system)
 
 
 def at_cutoff(pipeline: SearchPipeline, cutoff: int) -> SearchPipeline:
@@ -147,12 +158,12 @@ def check_documents_known(collection: Collection, index: OpenIndex) -> None:
     )
 
 
-def model_digests(pipelines: Mapping[Mode, SearchPipeline]) -> dict[str, dict[str, object]]:
+def model_digests(pipelines: Mapping[System, SearchPipeline]) -> dict[str, dict[str, object]]:
     """The sha256 of the weights that each system uses; loads them."""
     used: dict[str, dict[str, object]] = {}
-    for mode, pipeline in pipelines.items():
+    for name, pipeline in pipelines.items():
         digests = pipeline.model_digests()
-        used[mode] = {} if mode == "bm25" else {k: v for k, v in digests.items() if v}
+        used[name] = {} if name == "bm25" else {k: v for k, v in digests.items() if v}
     return used
 
 

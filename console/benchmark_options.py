@@ -36,7 +36,8 @@ benchmark_options = options_of(
     click.option(
         "--systems",
         metavar="LIST",
-        help="Some of bm25,dense,hybrid,rerank; by default all that index and models allow.",
+        help="Some of bm25,dense,hybrid,fast,rerank; by default all modes that the index allows;"
+        " fast reranks with the small built-in cross-encoder.",
     ),
     collection_options,
     click.option(

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from scisearch.benchmarks.card import MAIN_MEASURE, Card
+from scisearch.benchmarks.card import MAIN_MEASURE, Card, predecessor
 from scisearch.benchmarks.commands import Command
 from scisearch.benchmarks.kept_cards import FOLDER, read_kept_cards
+from scisearch.benchmarks.systems import SYSTEMS
 from scisearch.console.tables import Table
 from scisearch.index.errors import ConfigError
-from scisearch.rerank.search_config import MODES
 
 BEGIN = "<!-- results: written by make docs from benchmarks/cards -->"
 END = "<!-- end of results -->"
@@ -18,7 +18,7 @@ END = "<!-- end of results -->"
 
 def results_table(cards: Mapping[str, Card]) -> str:
     """Each kept card as a row: nDCG@10 of each system; what the last one adds, and its time."""
-    systems = [mode for mode in MODES if any(mode in card["systems"] for card in cards.values())]
+    systems = [name for name in SYSTEMS if any(name in card["systems"] for card in cards.values())]
     timed = any(_last(card)["latency"] for card in cards.values())
     rows = [
         [
@@ -33,7 +33,7 @@ def results_table(cards: Mapping[str, Card]) -> str:
         for card in cards.values()
     ]
     header = ["collection", "documents", "queries", *systems, "95% interval of the last"]
-    header += ["last against the one before", *(["its ms, p50 / p95"] if timed else [])]
+    header += ["last against what it had to improve on", *(["its ms, p50 / p95"] if timed else [])]
     return Table(header, rows).markdown()
 
 
@@ -76,8 +76,9 @@ def _name(card: Card) -> str:
 
 
 def _added(card: Card) -> str:
-    """The difference of the last two systems with its interval, and p without correction."""
-    names = list(card["systems"])[-2:]
+    """The last system against its predecessor, with an interval, and p without correction."""
+    last = next(reversed(card["systems"]))
+    names = [predecessor(last, list(card["systems"])), last]
     for test in card["tests"]:
         if [test["first"], test["second"]] == names:
             low, high = test["interval"]

@@ -16,6 +16,7 @@ from scisearch.benchmarks.kept_cards import read_kept_cards, write_kept_card
 from scisearch.benchmarks.systems import open_systems
 from scisearch.console.benchmark import report_blocks
 from scisearch.console.blocks import markdown_report
+from scisearch.index.models import BUILT_IN
 from scisearch.index.opened import open_index
 from scisearch.rerank.calibration import Calibration
 from scisearch.rerank.cross_encoder import LocalCrossEncoder
@@ -24,6 +25,7 @@ from scisearch.retrieval.trec import read_run
 
 pytestmark = pytest.mark.slow
 
+FAST_SHA256 = next(one.sha256 for one in BUILT_IN if one.alias == "fast")
 WORDS = ("gene", "protein", "folding", "attention", "query", "cells", "vectors", "mice")
 
 
@@ -56,6 +58,17 @@ def request_for_four(
     return BenchmarkRequest(
         out=tmp_path / "report", collection=str(folder), search=search, cold_starts=False
     )
+
+
+def test_the_small_cross_encoder_is_a_system(request_for_four: BenchmarkRequest) -> None:
+    card = benchmark(replace(request_for_four, systems=("bm25", "fast")))
+    fast = card["systems"]["fast"]
+    assert fast["models"]["reranker"] == FAST_SHA256
+    assert fast["quality"]["deltas"]["against"] == "bm25"
+    assert fast["batch"]["pairs_per_second"] > 0
+    assert card["loss"]["candidates_of"] == "fast", "of both first stages, fused"
+    assert [step["stage"] for step in card["loss"]["steps"]] == ["fast"]
+    assert card["loss"]["truncation"] is not None
 
 
 def test_all_systems_and_stages(tmp_path: Path, request_for_four: BenchmarkRequest) -> None:

@@ -19,8 +19,10 @@ from scisearch.benchmarks.environment import (
     reset_peak_memory,
     versions,
 )
-from scisearch.benchmarks.systems import parse_systems
+from scisearch.benchmarks.systems import config_of, parse_systems
 from scisearch.index.errors import ConfigError
+from scisearch.index.models import FAST_CROSS_ENCODER
+from scisearch.rerank.search_config import SearchConfig
 from scisearch.retrieval.ranking import Query, RankedList
 
 
@@ -39,6 +41,15 @@ def test_a_system_is_set_against_what_it_was_given() -> None:
     assert [predecessor(name, all_four) for name in all_four] == [None, "bm25", "bm25", "hybrid"]
     assert predecessor("rerank", ["dense", "rerank"]) is None
     assert predecessor("hybrid", ["dense", "hybrid"]) == "dense"
+    assert predecessor("rerank", ["bm25", "hybrid", "fast", "rerank"]) == "hybrid"
+    assert predecessor("fast", ["bm25", "hybrid", "fast", "rerank"]) == "hybrid"
+
+
+def test_fast_is_rerank_with_the_small_cross_encoder() -> None:
+    given = SearchConfig(reranker="mine", rerank_depth=7)
+    found = config_of("fast", given)
+    assert (found.mode, found.reranker, found.rerank_depth) == ("rerank", FAST_CROSS_ENCODER, 7)
+    assert config_of("rerank", given).reranker == "mine"
 
 
 def test_deltas_and_tests_by_hand() -> None:
