@@ -45,9 +45,14 @@ class BenchmarkRequest:
         """Refuse what would make figures that nobody can repeat.
 
         Raises:
-            ConfigError: the search has a budget of time, takes scores from a cache, or peers would
-                have to rank pools.
+            ConfigError: the search has a budget of time, takes scores from a cache, peers would
+                have to rank pools, or no system is a first stage.
         """
+        if self.systems is not None and not set(self.systems) & {"bm25", "dense", "hybrid"}:
+            raise ConfigError(
+                f"benchmark: found the systems {','.join(self.systems)}, expected bm25, dense or"
+                " hybrid among them: what reranking loses and gains is told against its candidates"
+            )
         if self.judged_pool and self.peers:
             raise ConfigError(
                 "benchmark: found --judged-pool and --peers, expected one of them: a peer ranks all"

@@ -45,6 +45,11 @@ def test_a_system_is_set_against_what_it_was_given() -> None:
     assert predecessor("fast", ["bm25", "hybrid", "fast", "rerank"]) == "hybrid"
 
 
+def test_reranking_alone_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="found the systems fast,rerank, expected bm25, dense"):
+        BenchmarkRequest(out=tmp_path, systems=("fast", "rerank"))
+
+
 def test_fast_is_rerank_with_the_small_cross_encoder() -> None:
     given = SearchConfig(reranker="mine", rerank_depth=7)
     found = config_of("fast", given)
