@@ -1,5 +1,6 @@
 """Products in 8 bits, against the same graph in float32."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,17 @@ def feed_forward(activation: str, outlier: int | None) -> onnx.ModelProto:
         helper.make_node("Add", ["d", "narrow_bias"], ["y"]),
         helper.make_node("LayerNormalization", ["y", "one"], ["z"]),
     ]
-    shape: list[Any] = [1, "length", HIDDEN]
+    return graph_of(nodes, tensors, HIDDEN)
+
+
+def graph_of(
+    nodes: Sequence[onnx.NodeProto], tensors: Mapping[str, Floats], width: int
+) -> onnx.ModelProto:
+    """A model from x to y, both (1, length, width)."""
+    shape: list[Any] = [1, "length", width]
     graph = helper.make_graph(
         nodes,
-        "feed forward",
+        "products",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
         [numpy_helper.from_array(values, name) for name, values in tensors.items()],
@@ -117,16 +125,7 @@ def normalised(scales: Floats) -> onnx.ModelProto:
         helper.make_node("Add", ["m", "bias"], ["y"]),
         helper.make_node("LayerNormalization", ["y", "one"], ["z"]),
     ]
-    shape: list[Any] = [1, "length", width]
-    graph = helper.make_graph(
-        nodes,
-        "normalised",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
-        [numpy_helper.from_array(values, name) for name, values in tensors.items()],
-    )
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    return graph_of(nodes, tensors, width)
 
 
 def test_a_layer_norms_widest_channels_stay_float32() -> None:
