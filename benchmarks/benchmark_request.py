@@ -13,7 +13,7 @@ from scisearch.benchmarks.ir_datasets_folder import (
     ir_datasets_installed,
     may_be_dataset_id,
 )
-from scisearch.benchmarks.systems import System
+from scisearch.benchmarks.system_names import CANDIDATE_LISTS, System
 from scisearch.index.errors import ConfigError
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.retrieval.fusion import Fusion
@@ -48,7 +48,7 @@ class BenchmarkRequest:
             ConfigError: the search has a budget of time, takes scores from a cache, peers would
                 have to rank pools, or no system is a first stage.
         """
-        if self.systems is not None and not set(self.systems) & {"bm25", "dense", "hybrid"}:
+        if self.systems is not None and not set(self.systems) & set(CANDIDATE_LISTS):
             raise ConfigError(
                 f"benchmark: found the systems {','.join(self.systems)}, expected bm25, dense or"
                 " hybrid among them: what reranking loses and gains is told against its candidates"

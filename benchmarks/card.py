@@ -13,6 +13,7 @@ from scisearch.benchmarks.findings import answerable
 from scisearch.benchmarks.measures import DEFAULT_MEASURES
 from scisearch.benchmarks.scoring import DocIds, Evaluation, evaluate
 from scisearch.benchmarks.significance import holm
+from scisearch.benchmarks.system_names import FIRST_STAGES, RERANKED
 from scisearch.benchmarks.ties import ties_reordered
 from scisearch.index.errors import ConfigError
 from scisearch.retrieval.ranking import Qrels, Query, Run
@@ -95,9 +96,11 @@ def _ties(run: Run, qrels: Qrels, evaluation: Evaluation) -> dict[str, Any]:
 
 def predecessor(name: str, names: Sequence[str]) -> str | None:
     """What a system is set against, query by query: the list it had to improve on."""
-    reordered = ("hybrid", "bm25")
-    lists = {"rerank": reordered, "fast": reordered, "hybrid": ("bm25", "dense")}
-    wanted = lists.get(name, ("bm25",))
+    wanted: tuple[str, ...] = ("bm25",)
+    if name in RERANKED:
+        wanted = ("hybrid", "bm25")
+    elif name == "hybrid":
+        wanted = FIRST_STAGES
     return next((one for one in wanted if one in names and one != name), None)
 
 

@@ -8,13 +8,11 @@ from dataclasses import asdict, dataclass
 
 from scisearch.benchmarks.findings import answerable
 from scisearch.benchmarks.scoring import evaluate
+from scisearch.benchmarks.system_names import CANDIDATE_LISTS, FIRST_STAGES, RERANKED
 from scisearch.index.errors import ConfigError
 from scisearch.retrieval.ranking import Qrels, RankedList, Run
 
 _MEASURE = "nDCG@10"
-_FIRST_STAGES = ("bm25", "dense")
-_STAGES = (*_FIRST_STAGES, "hybrid")
-_RERANKED = ("fast", "rerank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +79,12 @@ def loss_report(
         ConfigError: no run.
         RankingError: a run and the judgements do not meet.
     """
-    stages = [name for name in _STAGES if name in runs]
+    stages = [name for name in CANDIDATE_LISTS if name in runs]
     if not stages:
         raise ConfigError("loss report: found no first stage, expected bm25, dense or hybrid")
     judged, last = answerable(qrels), list(runs)[-1]
     # Reranking keeps the set: its own list tells the candidates where the fused one is not there.
-    reranked = next((name for name in reversed(_RERANKED) if name in runs), None)
+    reranked = next((name for name in reversed(RERANKED) if name in runs), None)
     candidates_of = reranked if reranked and "hybrid" not in runs else stages[-1]
     candidates = _heads(runs[candidates_of], judged, depth)
     ceiling = _mean(
@@ -155,7 +153,7 @@ def _counted(
     candidates: Mapping[str, set[str]],
     depth: int,
 ) -> RelevantDocuments:
-    first = [_heads(runs[name], judged, depth) for name in _FIRST_STAGES if name in runs]
+    first = [_heads(runs[name], judged, depth) for name in FIRST_STAGES if name in runs]
     below = [
         {q: {hit.doc_id for hit in run[q].hits} if q in run else set() for q in judged}
         for run in deep_runs.values()
@@ -178,13 +176,13 @@ def _counted(
 def _steps(alone: Mapping[str, float]) -> tuple[Step, ...]:
     """Fusion over the better of its lists, reranking over what it was given."""
     steps: list[Step] = []
-    if all(name in alone for name in _STAGES):
-        better = max(_FIRST_STAGES, key=lambda name: alone[name])
+    if all(name in alone for name in CANDIDATE_LISTS):
+        better = max(FIRST_STAGES, key=lambda name: alone[name])
         steps.append(Step("hybrid", better, alone["hybrid"] - alone[better]))
-    given = next((name for name in reversed(_STAGES) if name in alone), None)
+    given = next((name for name in reversed(CANDIDATE_LISTS) if name in alone), None)
     if given is not None:
         steps += [
-            Step(name, given, alone[name] - alone[given]) for name in _RERANKED if name in alone
+            Step(name, given, alone[name] - alone[given]) for name in RERANKED if name in alone
         ]
     return tuple(steps)
 
@@ -229,12 +227,12 @@ def _candidates_advice(relevant: RelevantDocuments, depth: int, deep: int) -> st
 def _order_advice(alone: Mapping[str, float], steps: Sequence[Step]) -> str:
     worst = min(steps, key=lambda step: step.gain, default=None)
     if worst is not None and worst.gain < 0:
-        what = "--rerank-weight" if worst.stage in _RERANKED else "the weight of the worse list"
+        what = "--rerank-weight" if worst.stage in RERANKED else "the weight of the worse list"
         return (
             f"Leave {worst.stage} out or lower {what}: it loses {-worst.gain:.3f} against"
             f" {worst.over}."
         )
-    if any(name in alone for name in _RERANKED):
+    if any(name in alone for name in RERANKED):
         return (
             "Improve the cross-encoder (another --reranker, or search train on lists of your"
             " field): the candidates are there."

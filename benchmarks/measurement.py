@@ -24,7 +24,8 @@ from scisearch.benchmarks.reranker_report import (
     truncation_loss,
 )
 from scisearch.benchmarks.run_file import RunReport, write_run_file
-from scisearch.benchmarks.systems import System, at_cutoff, model_digests
+from scisearch.benchmarks.system_names import FIRST_STAGES, RERANKED, System
+from scisearch.benchmarks.systems import at_cutoff, model_digests
 from scisearch.index.durable import replace_file
 from scisearch.index.manifest import file_sha256
 from scisearch.index.opened import OpenIndex
@@ -37,7 +38,6 @@ DEEP = 1000  # how far down the first stages are looked through for what was mis
 _SHOWN_HITS = 10  # of a search whose latency is measured
 _LEAST_CUTOFF = 100  # of a run file: R@100 is among the measures
 _BATCH = 32
-_FIRST_STAGES = ("bm25", "dense")
 
 
 class Measurement:
@@ -96,7 +96,7 @@ class Measurement:
         return {
             name: self._run(name, DEEP, "runs/deep")
             for name in self._systems
-            if name in _FIRST_STAGES
+            if name in FIRST_STAGES
         }
 
     def batches(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Measurement:
 
     def truncation(self) -> dict[str, Any] | None:
         """What the cross-encoder could not read; None without one."""
-        name = next((one for one in ("rerank", "fast") if one in self._systems), None)
+        name = next((one for one in reversed(RERANKED) if one in self._systems), None)
         if name is None:
             return None
         queries, qrels = self._collection.queries, self._collection.qrels
@@ -237,16 +237,15 @@ class Measurement:
         return self._request.out / f"runs/{name}.probabilities.jsonl"
 
     def _query_command(self, name: str) -> list[str]:
-        search = self._systems[name].config
+        pipeline = self._systems[name]
         # a command line holds neither lone surrogates nor NUL
         text = self._collection.queries[0].text.encode(errors="replace").decode().replace("\0", " ")
-        mode = self._systems[name].mode
-        command = ["query", "--index", str(self._index.path), "--mode", mode, "--json"]
+        command = ["query", "--index", str(self._index.path), "--mode", pipeline.mode, "--json"]
         for option in ("encoder", "reranker", "rerank", "device", "runtime"):
-            value = getattr(search, option)
+            value = getattr(pipeline.config, option)
             command += [f"--{option}", value] if value is not None else []
         # after --: a query may begin with a dash
-        return [*command, *(["--offline"] if search.offline else []), "--", text]
+        return [*command, *(["--offline"] if pipeline.config.offline else []), "--", text]
 
     def _input_digests(self) -> dict[str, object]:
         pairs = [[query.query_id, query.text] for query in self._collection.queries]

@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Literal, get_args
 
 from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.findings import examples
 from scisearch.benchmarks.id_mismatch import likely_cause
+from scisearch.benchmarks.system_names import System
 from scisearch.index.build_plan import BuildConfig
 from scisearch.index.builder import build_index
 from scisearch.index.corpus import open_corpus
@@ -24,24 +24,7 @@ from scisearch.pipeline import SearchPipeline
 from scisearch.rerank.search_config import MODES, SearchConfig
 from scisearch.retrieval.dense import DenseRetriever, open_dense
 
-# A mode each, and `rerank` with the small built-in cross-encoder.
-System = Literal["bm25", "dense", "hybrid", "fast", "rerank"]
-SYSTEMS: tuple[System, ...] = get_args(System)
 _COMPARED_IDS = 1000
-
-
-def parse_systems(names: str) -> tuple[System, ...]:
-    """The systems named in "bm25,hybrid", in the order of the stages.
-
-    Raises:
-        ConfigError: a name that is no system, or none at all.
-    """
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    unknown = [name for name in wanted if name not in SYSTEMS]
-    if unknown or not wanted:
-        found = ", ".join(unknown) or "none"
-        raise ConfigError(f"systems: found {found}, expected some of {','.join(SYSTEMS)}")
-    return tuple(name for name in SYSTEMS if name in wanted)
 
 
 def index_of(

@@ -101,7 +101,7 @@ def request_of_options(collection: str, options: dict[str, Any]) -> "BenchmarkRe
     """The options as a request; they are used up."""
     from scisearch.benchmarks.benchmark_request import BenchmarkRequest
     from scisearch.benchmarks.peers.catalogue import parse_peers
-    from scisearch.benchmarks.systems import parse_systems
+    from scisearch.benchmarks.system_names import parse_systems
 
     names = (
         *("split", "ignore", "judged_pool", "index", "dense"),

@@ -48,6 +48,9 @@ runtime_option = click.option(
     show_default=True,
     help="What computes the models; auto: ONNX Runtime on a CPU, PyTorch on a GPU.",
 )
+reranker_option = click.option(
+    "--reranker", help="Cross-encoder: hub id, folder, built-in name or `fast`, a small one."
+)
 build_options = options_of(
     click.option("--id-column", help="The column with the document ids; found by name by default."),
     click.option("--title-column", help="The column with the titles; found by name by default."),
@@ -100,9 +103,7 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
         help="Rerank all of these, or in fused order until the top 10 is not expected to change."
         "  [default: full; a query with the built-in cross-encoder: auto]",
     ),
-    click.option(
-        "--reranker", help="Cross-encoder: hub id, folder, built-in name or `fast`, a small one."
-    ),
+    reranker_option,
     click.option(
         "--rerank-weight",
         type=float,

@@ -8,7 +8,7 @@ import click
 from scisearch.benchmarks.card import MAIN_MEASURE, Card, predecessor
 from scisearch.benchmarks.commands import Command
 from scisearch.benchmarks.kept_cards import FOLDER, read_kept_cards
-from scisearch.benchmarks.systems import SYSTEMS
+from scisearch.benchmarks.system_names import SYSTEMS
 from scisearch.console.tables import Table
 from scisearch.index.errors import ConfigError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scisearch.console.benchmark_options import collection_options, typed_command
-from scisearch.console.options import model_options, options_of, runtime_option
+from scisearch.console.options import model_options, options_of, reranker_option, runtime_option
 from scisearch.console.output import show
 from scisearch.console.progress import TerminalProgress
 
@@ -78,9 +78,7 @@ tuning_options = options_of(
         show_default=True,
         help="Also score candidates with the cross-encoder, which takes its time.",
     ),
-    click.option(
-        "--reranker", help="Cross-encoder: hub id, folder, built-in name or `fast`, a small one."
-    ),
+    reranker_option,
     click.option("--encoder", help="Bi-encoder: hub id, folder or built-in name."),
     model_options,
     runtime_option,

@@ -75,6 +75,7 @@ class _Rewriting:
         self._products = self._sorted(products_of(model))
         wide = {one.input for one in self._products if one.contracts}
         self._factors = {name: self._smoothing(name) for name in ranges if name not in wide}
+        self._widest = {name: _widest_channels(ranges[name]) for name in self._factors}
         self._new: list[NodeProto] = []
         self._quantised: dict[str, list[str]] = {}  # value -> its uint8 form, scale, zero point
         self._gathered: dict[str, str] = {}  # value -> its widest channels
@@ -147,7 +148,7 @@ class _Rewriting:
         if product.input not in self._factors:
             self._multiply(self._uint8(product.input), weights, name, bias)
             return
-        widest = self._widest(product.input)
+        widest = self._widest[product.input]
         even = weights * self._factors[product.input][:, None]
         even[widest] = 0
         self._multiply(self._uint8(product.input), even, f"{name}/narrow", bias)
@@ -155,16 +156,10 @@ class _Rewriting:
         self._node("MatMul", [self._gather(product.input), apart], [f"{name}/wide"])
         self._node("Add", [f"{name}/narrow", f"{name}/wide"], [name])
 
-    def _widest(self, name: str) -> NDArray[np.intp]:
-        """The channels with the largest ranges, rising; at least one."""
-        ranges = self._ranges[name]
-        count = max(1, int(len(ranges) * _FLOAT_SHARE))
-        return np.sort(np.argsort(-ranges, kind="stable")[:count])
-
     def _gather(self, name: str) -> str:
         """The widest channels of a value, (rows, length, channels), in float32."""
         if name not in self._gathered:
-            places = self._tensor(f"{name}/widest", self._widest(name).astype(np.int64))
+            places = self._tensor(f"{name}/widest", self._widest[name])
             self._gathered[name] = f"{name}/wide"
             self._node("Gather", [name, places], [f"{name}/wide"], axis=-1)
         return self._gathered[name]
@@ -186,7 +181,7 @@ class _Rewriting:
             if name in self._factors:
                 value = f"{name}/even"
                 factors = 1 / self._factors[name]
-                factors[self._widest(name)] = 0
+                factors[self._widest[name]] = 0
                 inverse = self._tensor(f"{name}/factor", factors)
                 self._node("Mul", [name, inverse], [value])
             parts = [f"{name}/{part}" for part in ("uint8", "scale", "zero")]
@@ -281,6 +276,12 @@ def _parts(channels: int) -> list[int]:
     ends = [int(channels * share) for share in _SHARES]
     lengths = np.diff([0, *ends, channels]).tolist()
     return lengths if min(lengths) > 0 else [channels]
+
+
+def _widest_channels(ranges: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The channels with the largest ranges, rising; at least one."""
+    count = max(1, int(len(ranges) * _FLOAT_SHARE))
+    return np.sort(np.argsort(-ranges, kind="stable")[:count]).astype(np.int64)
 
 
 def _size(tensor: Any) -> int:

@@ -19,7 +19,8 @@ from scisearch.benchmarks.environment import (
     reset_peak_memory,
     versions,
 )
-from scisearch.benchmarks.systems import config_of, parse_systems
+from scisearch.benchmarks.system_names import parse_systems
+from scisearch.benchmarks.systems import config_of
 from scisearch.index.errors import ConfigError
 from scisearch.index.models import FAST_CROSS_ENCODER
 from scisearch.rerank.search_config import SearchConfig

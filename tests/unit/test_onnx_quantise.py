@@ -134,10 +134,10 @@ def test_a_layer_norms_widest_channels_stay_float32() -> None:
     model, x = normalised(scales), tokens(*[1] * 40, width=96)
     assert calibrated_values(model) == ["n"]
     small = quantised(model, {"n": 3 * scales})
-    places = {one.name: numpy_helper.to_array(one) for one in small.graph.initializer}
-    assert {7, 50} < set(places["n/widest"].tolist())
-    assert len(places["n/widest"]) == 4, "a twenty-fourth"
-    factors = places["n/factor"]
-    assert np.flatnonzero(factors == 0).tolist() == places["n/widest"].tolist(), "and only once"
+    constants = {one.name: numpy_helper.to_array(one) for one in small.graph.initializer}
+    assert {7, 50} < set(constants["n/widest"].tolist())
+    assert len(constants["n/widest"]) == 4, "a twenty-fourth"
+    factors = constants["n/factor"]
+    assert np.flatnonzero(factors == 0).tolist() == constants["n/widest"].tolist(), "and only once"
     found = errors(outputs(model, x), outputs(small, x))
     assert found.max() < 0.02
