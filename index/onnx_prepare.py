@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("scisearch")
 _CALIBRATION_ROWS = 24
+_FLOAT_SHARES: dict[Output, float] = {"tokens": 1 / 24, "logit": 0}
+"""Of a layer norm's channels, in 8-bit forms. They cost a fifth of the speed; rankings by vectors
+want their third decimals, reranked ones do not (benchmarks/LOG.md)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +97,8 @@ def _forms(model: ResolvedModel, trial: Trial, refused: list[str]) -> Iterator[t
         refused.append(f"ONNX: {_first_line(error)}")
         return
     try:
-        yield "int8", quantised(graph, ranges).SerializeToString()
+        small = quantised(graph, ranges, float_share=_FLOAT_SHARES[trial.output])
+        yield "int8", small.SerializeToString()
     except ValueError as error:  # more than protobuf's 2 GiB
         refused.append(f"int8: {_first_line(error)}")
     yield "float32", whole

@@ -4,8 +4,8 @@
 * Inputs: uint8, one scale for a whole row of tokens, found while running (ONNX Runtime's
   DynamicQuantizeLinear). A layer norm gives a few channels ten times the range of the others; they
   are first evened out, by factors that the weights take back: SmoothQuant, Xiao et al. 2023,
-  arXiv:2211.10438, eq. 4. The widest of them are left out and multiplied in float32, as outliers
-  are in LLM.int8, Dettmers et al. 2022, arXiv:2208.07339, section 3.1.
+  arXiv:2211.10438, eq. 4. A share of them, the widest, may be left out and multiplied in float32,
+  as outliers are in LLM.int8, Dettmers et al. 2022, arXiv:2208.07339, section 3.1.
 * The products that contract the wide layer have ranges that no fixed factors even out. Each token
   gets a scale of its own, as in section 2.1 there, and the few channels with by far the largest
   values a product of their own, in 8 bits too: the wide layer is put in the order of its channels'
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 Ranges = Mapping[str, NDArray[np.float32]]  # name of a value -> its largest magnitude by channel
 
 SMOOTHING = 0.65  # how much of an input's range moves into the weights
-_FLOAT_SHARE = 1 / 24  # of a layer norm's channels: the widest ones, which stay float32
 _SHARES = (1 / 24, 1 / 4)  # of the wide layer's channels, where its first and second part end
 _ACTIVATIONS = ("Gelu", "FastGelu", "Relu")  # never far below zero
 _LEAST_MAGNITUDE = 0.17  # GELU's minimum, so that no token's scale blows up what is below zero
@@ -55,27 +54,33 @@ def with_outputs(model: "ModelProto", names: Sequence[str]) -> "ModelProto":
     return copy
 
 
-def quantised(model: "ModelProto", ranges: Ranges) -> "ModelProto":
-    """A copy of the model with its products in 8 bits, and large embeddings in half precision."""
+def quantised(model: "ModelProto", ranges: Ranges, *, float_share: float = 0) -> "ModelProto":
+    """A copy of the model with its products in 8 bits, and large embeddings in half precision.
+
+    Args:
+        ranges: of `calibrated_values`; what they do not name is left as wide as it is.
+        float_share: in [0, 1): of each layer norm's channels, the widest, which stay float32;
+            rounded down.
+    """
     from onnx import ModelProto
 
     copy = ModelProto()
     copy.CopyFrom(model)
-    _Rewriting(copy, ranges).run()
+    _Rewriting(copy, ranges, float_share).run()
     return copy
 
 
 class _Rewriting:
     """Replaces nodes; new ones stand where the first of the old ones stood."""
 
-    def __init__(self, model: "ModelProto", ranges: Ranges) -> None:
+    def __init__(self, model: "ModelProto", ranges: Ranges, float_share: float) -> None:
         self._model = model
         self._ranges = ranges
         self._makers = {node.output[0]: node for node in model.graph.node}
         self._products = self._sorted(products_of(model))
         wide = {one.input for one in self._products if one.contracts}
         self._factors = {name: self._smoothing(name) for name in ranges if name not in wide}
-        self._widest = {name: _widest_channels(ranges[name]) for name in self._factors}
+        self._widest = {name: _widest(ranges[name], float_share) for name in self._factors}
         self._new: list[NodeProto] = []
         self._quantised: dict[str, list[str]] = {}  # value -> its uint8 form, scale, zero point
         self._gathered: dict[str, str] = {}  # value -> its widest channels
@@ -151,6 +156,9 @@ class _Rewriting:
         widest = self._widest[product.input]
         even = weights * self._factors[product.input][:, None]
         even[widest] = 0
+        if not widest.size:
+            self._multiply(self._uint8(product.input), even, name, bias)
+            return
         self._multiply(self._uint8(product.input), even, f"{name}/narrow", bias)
         apart = self._tensor(f"{name}/widest", weights[widest])
         self._node("MatMul", [self._gather(product.input), apart], [f"{name}/wide"])
@@ -278,9 +286,9 @@ def _parts(channels: int) -> list[int]:
     return lengths if min(lengths) > 0 else [channels]
 
 
-def _widest_channels(ranges: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The channels with the largest ranges, rising; at least one."""
-    count = max(1, int(len(ranges) * _FLOAT_SHARE))
+def _widest(ranges: NDArray[np.float32], share: float) -> NDArray[np.int64]:
+    """The channels with the largest ranges, rising."""
+    count = int(len(ranges) * share)
     return np.sort(np.argsort(-ranges, kind="stable")[:count]).astype(np.int64)
 
 
