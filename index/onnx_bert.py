@@ -1,9 +1,10 @@
 """BERT's encoder as an ONNX graph, written straight from its weights; needs no PyTorch.
 
-The graph is what ONNX Runtime's processor kernels are fastest at: one product for query, key and
-value, fused attention without a mask (its rows have no padding), and, where only the first token is
-read, a last layer that computes only that token. Formulas: Devlin et al. 2019, arXiv:1810.04805.
-Other architectures are exported by PyTorch (index/onnx_export.py).
+The graph is what ONNX Runtime's processor kernels are fastest at: fused attention without a mask
+(its rows have no padding), a product each for query, key and value (one for all three would have to
+be split), and, where only the first token is read, a last layer that computes only that token.
+Formulas: Devlin et al. 2019, arXiv:1810.04805. Other architectures are exported by PyTorch
+(index/onnx_export.py).
 """
 
 import json
@@ -101,37 +102,31 @@ class _Bert:
 
     def _layer(self, x: str, number: int, *, first_token: bool) -> str:
         base = f"{self._prefix}encoder.layer.{number}."
-        own = [f"{base}attention.self.{part}" for part in ("query", "key", "value")]
+        key, value = (self._linear(x, f"{base}attention.self.{part}") for part in ("key", "value"))
         if first_token:
-            key, value = self._split(self._linear(x, own[1:]), 2)
             bounds = (self._integers("zero", 0), self._integers("one", 1))
             x = self._node("Slice", x, *bounds, self._integers("one", 1))
-            query = self._linear(x, own[:1])
-        else:
-            query, key, value = self._split(self._linear(x, own), 3)
+        query = self._linear(x, f"{base}attention.self.query")
         heads = int(self._config["num_attention_heads"])
         seen = self._node("MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=heads)
-        seen = self._linear(seen, [f"{base}attention.output.dense"])
+        seen = self._linear(seen, f"{base}attention.output.dense")
         x = self._normalised(self._node("Add", seen, x), f"{base}attention.output.LayerNorm")
-        wide = self._linear(x, [f"{base}intermediate.dense"])
+        wide = self._linear(x, f"{base}intermediate.dense")
         wide = self._node(_GELU[self._config["hidden_act"]], wide, domain=CONTRIB)
-        narrow = self._linear(wide, [f"{base}output.dense"])
+        narrow = self._linear(wide, f"{base}output.dense")
         return self._normalised(self._node("Add", narrow, x), f"{base}output.LayerNorm")
 
     def _logit(self, x: str) -> str:
-        pooled = self._node("Tanh", self._linear(x, [f"{self._prefix}pooler.dense"]))
-        logits = self._linear(pooled, ["classifier"])  # (rows, 1, 1)
+        pooled = self._node("Tanh", self._linear(x, f"{self._prefix}pooler.dense"))
+        logits = self._linear(pooled, "classifier")  # (rows, 1, 1)
         return self._node("Squeeze", logits, self._integers("one", 1))
 
     # -- nodes -------------------------------------------------------------------------------
 
-    def _linear(self, x: str, layers: list[str]) -> str:
-        """The layers side by side as one product: weights (in, out of all)."""
-        weights = np.concatenate([self._array(f"{name}.weight").T for name in layers], axis=1)
-        bias = np.concatenate([self._array(f"{name}.bias") for name in layers])
-        name = layers[0] if len(layers) == 1 else f"{layers[0]}+{len(layers) - 1}"
-        product = self._node("MatMul", x, self._tensor(f"{name}.weight", weights))
-        return self._node("Add", product, self._tensor(f"{name}.bias", bias))
+    def _linear(self, x: str, name: str) -> str:
+        weights = self._tensor(f"{name}.weight", self._array(f"{name}.weight").T)
+        product = self._node("MatMul", x, weights)
+        return self._node("Add", product, self._tensor(f"{name}.bias", self._array(f"{name}.bias")))
 
     def _normalised(self, x: str, name: str) -> str:
         scale, shift = (
@@ -139,13 +134,6 @@ class _Bert:
             for part in ("weight", "bias")
         )
         return self._node("LayerNormalization", x, scale, shift, axis=-1, epsilon=self._epsilon)
-
-    def _split(self, x: str, parts: int) -> list[str]:
-        from onnx import helper
-
-        names = [f"split_{len(self._nodes)}_{i}" for i in range(parts)]
-        self._nodes.append(helper.make_node("Split", [x], names, axis=-1, num_outputs=parts))
-        return names
 
     def _node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         from onnx import helper

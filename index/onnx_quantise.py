@@ -9,7 +9,7 @@
 * The products that contract the wide layer have ranges that no fixed factors even out. Each token
   gets a scale of its own, as in section 2.1 there, and the few channels with by far the largest
   values a product of their own, in 8 bits too: the wide layer is put in the order of its channels'
-  ranges, which costs nothing when it is computed.
+  ranges and computed in these parts, which costs nothing.
 * The head behind the last layer norm stays float32: one row, and it makes the score.
 """
 
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scisearch.index.onnx_half import halve_tables
 from scisearch.index.onnx_products import Product, products_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ _SHARES = (1 / 24, 1 / 4)  # of the wide layer's channels, where its first and s
 _ACTIVATIONS = ("Gelu", "FastGelu", "Relu")  # never far below zero
 _LEAST_MAGNITUDE = 0.17  # GELU's minimum, so that no token's scale blows up what is below zero
 _TINY = 1e-6  # the same for values of any sign: a token of zeros stays one
-_LARGE_TABLE = 1 << 20  # values; embeddings of that size are kept in half precision
 _CONTRIB = "com.microsoft"
 
 
@@ -58,6 +58,7 @@ def quantised(model: "ModelProto", ranges: Ranges, *, float_share: float = 0) ->
     """A copy of the model with its products in 8 bits, and large embeddings in half precision.
 
     Args:
+        model: in float32.
         ranges: of `calibrated_values`; what they do not name is left as wide as it is.
         float_share: in [0, 1): of each layer norm's channels, the widest, which stay float32;
             rounded down.
@@ -67,6 +68,7 @@ def quantised(model: "ModelProto", ranges: Ranges, *, float_share: float = 0) ->
     copy = ModelProto()
     copy.CopyFrom(model)
     _Rewriting(copy, ranges, float_share).run()
+    halve_tables(copy)
     return copy
 
 
@@ -77,6 +79,7 @@ class _Rewriting:
         self._model = model
         self._ranges = ranges
         self._makers = {node.output[0]: node for node in model.graph.node}
+        self._in_parts: dict[str, NodeProto] = {}  # output of a widening -> its activation
         self._products = self._sorted(products_of(model))
         wide = {one.input for one in self._products if one.contracts}
         self._factors = {name: self._smoothing(name) for name in ranges if name not in wide}
@@ -90,15 +93,11 @@ class _Rewriting:
 
         by_matmul = {one.matmul.output[0]: one for one in self._products}
         replaced = {one.add.output[0] for one in self._products if one.add is not None}
-        tables = self._half_tables()
+        replaced |= {node.output[0] for node in self._in_parts.values()}
         for node in self._model.graph.node:
             product = by_matmul.get(node.output[0])
             if product is not None:
                 self._write(product)
-            elif node.op_type == "Gather" and node.input[0] in tables:
-                half = f"{node.output[0]}/half"
-                self._node("Gather", node.input, [half])
-                self._node("Cast", [half], list(node.output), to=1)
             elif node.output[0] not in replaced:
                 self._new.append(node)
         del self._model.graph.node[:]
@@ -108,7 +107,10 @@ class _Rewriting:
             self._model.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
 
     def _sorted(self, products: list[Product]) -> list[Product]:
-        """The products with every wide layer's channels by falling range, where that is free."""
+        """The products with every wide layer's channels by falling range, where that is free.
+
+        What is put in order is also written in parts.
+        """
         by_output = {one.output: place for place, one in enumerate(products)}
         for place, product in enumerate(products):
             widening = by_output.get(self._activated(product.input) or "")
@@ -120,12 +122,13 @@ class _Rewriting:
                 before, weights=before.weights[:, order], bias=before.bias[order]
             )
             products[place] = replace(product, weights=product.weights[order])
+            self._in_parts[before.output] = self._makers[product.input]
         return products
 
     def _activated(self, name: str) -> str | None:
         """What an activation makes this value of; None where no other makes it, or others read."""
         activation = self._activation(name)
-        if activation is None:
+        if activation is None or len(activation.input) != 1:  # a bias would keep its order
             return None
         values = (name, str(activation.input[0]))
         reads = [one for node in self._model.graph.node for one in node.input]
@@ -145,23 +148,41 @@ class _Rewriting:
         return even.astype(np.float32)
 
     def _write(self, product: Product) -> None:
+        activation = self._in_parts.get(product.output)
         if product.contracts:
             self._write_contraction(product)
-            return
-        weights, name = product.weights, product.output
-        bias = self._tensor(f"{name}/bias", product.bias)
-        if product.input not in self._factors:
-            self._multiply(self._uint8(product.input), weights, name, bias)
-            return
-        widest = self._widest[product.input]
-        even = weights * self._factors[product.input][:, None]
-        even[widest] = 0
+        elif activation is None:
+            self._write_columns(product.input, product.output, product.weights, product.bias)
+        else:
+            self._write_widening(product, activation)
+
+    def _write_widening(self, product: Product, activation: "NodeProto") -> None:
+        """A product and an activation for each part that the contraction reads."""
+        names = _part_names(activation.output[0], len(product.bias))
+        weights, biases = _in_parts(product.weights, axis=1), _in_parts(product.bias)
+        for name, part, bias in zip(names, weights, biases, strict=True):
+            self._write_columns(product.input, f"{name}/before", part, bias)
+            node = type(activation)()
+            node.CopyFrom(activation)
+            node.name, node.input[0], node.output[0] = name, f"{name}/before", name
+            self._new.append(node)
+
+    def _write_columns(
+        self, value: str, name: str, weights: NDArray[np.float32], bias: NDArray[np.float32]
+    ) -> None:
+        """`name` is the product of a value with these columns of weights."""
+        added = self._tensor(f"{name}/bias", bias)
+        even, widest = weights, np.array([], np.int64)
+        if value in self._factors:
+            widest = self._widest[value]
+            even = weights * self._factors[value][:, None]
+            even[widest] = 0
         if not widest.size:
-            self._multiply(self._uint8(product.input), even, name, bias)
+            self._multiply(self._uint8(value), even, name, added)
             return
-        self._multiply(self._uint8(product.input), even, f"{name}/narrow", bias)
+        self._multiply(self._uint8(value), even, f"{name}/narrow", added)
         apart = self._tensor(f"{name}/widest", weights[widest])
-        self._node("MatMul", [self._gather(product.input), apart], [f"{name}/wide"])
+        self._node("MatMul", [self._gather(value), apart], [f"{name}/wide"])
         self._node("Add", [f"{name}/narrow", f"{name}/wide"], [name])
 
     def _gather(self, name: str) -> str:
@@ -203,21 +224,19 @@ class _Rewriting:
         The outputs take it back.
         """
         name = product.output
-        lengths = _parts(len(product.weights))
-        parts = [f"{name}/part{i}" for i in range(len(lengths))]
-        sizes = self._tensor(f"{name}/sizes", np.array(lengths, np.int64))
-        self._node("Split", [product.input, sizes], parts, axis=-1)
+        parts = _part_names(product.input, len(product.weights))
+        if product.input not in {node.output[0] for node in self._in_parts.values()}:
+            sizes = [len(one) for one in _in_parts(product.weights)]
+            lengths = self._tensor(f"{name}/sizes", np.array(sizes, np.int64))
+            self._node("Split", [product.input, lengths], parts, axis=-1)
         positive = self._activation(product.input) is not None
         total = self._tensor(f"{name}/bias", product.bias)
-        ends = np.cumsum(lengths)[:-1]
-        for i, (part, weights) in enumerate(
-            zip(parts, np.split(product.weights, ends), strict=True)
-        ):
+        for part, weights in zip(parts, _in_parts(product.weights), strict=True):
             largest = self._largest(part, positive=positive)
             self._node("Div", [part, largest], [f"{part}/even"])
             self._multiply(self._uint8(f"{part}/even"), weights, f"{part}/product")
             self._node("Mul", [f"{part}/product", largest], [f"{part}/scaled"])
-            after = name if i + 1 == len(parts) else f"{part}/total"
+            after = name if part == parts[-1] else f"{part}/total"
             self._node("Add", [f"{part}/scaled", total], [after])
             total = after
 
@@ -233,21 +252,6 @@ class _Rewriting:
         floor = self._tensor(f"{name}/least", np.array(least))
         self._node("Max", [f"{name}/highest", floor], [f"{name}/largest"])
         return f"{name}/largest"
-
-    def _half_tables(self) -> set[str]:
-        """Turn large embeddings that only Gather reads into half precision; their names."""
-        from onnx import numpy_helper
-
-        nodes = self._model.graph.node
-        read = {node.input[0] for node in nodes if node.op_type == "Gather"}
-        read -= {name for node in nodes if node.op_type != "Gather" for name in node.input}
-        found = set()
-        for tensor in self._model.graph.initializer:
-            if tensor.name in read and tensor.data_type == 1 and _size(tensor) >= _LARGE_TABLE:
-                half = numpy_helper.to_array(tensor).astype(np.float16)
-                tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
-                found.add(tensor.name)
-        return found
 
     def _node(
         self,
@@ -279,18 +283,18 @@ class _Rewriting:
         graph.initializer.extend(kept)
 
 
-def _parts(channels: int) -> list[int]:
-    """How many channels each part of a wide layer has; a narrow one is one part."""
+def _in_parts(values: NDArray[np.float32], axis: int = 0) -> list[NDArray[np.float32]]:
+    """The wide layer's parts of an array; a narrow layer is one."""
+    channels = values.shape[axis]
     ends = [int(channels * share) for share in _SHARES]
-    lengths = np.diff([0, *ends, channels]).tolist()
-    return lengths if min(lengths) > 0 else [channels]
+    return np.split(values, ends if ends[0] else [], axis=axis)
+
+
+def _part_names(name: str, channels: int) -> list[str]:
+    return [f"{name}/part{i}" for i in range(len(_in_parts(np.empty(channels, np.float32))))]
 
 
 def _widest(ranges: NDArray[np.float32], share: float) -> NDArray[np.int64]:
     """The channels with the largest ranges, rising."""
     count = int(len(ranges) * share)
     return np.sort(np.argsort(-ranges, kind="stable")[:count]).astype(np.int64)
-
-
-def _size(tensor: Any) -> int:
-    return int(np.prod(tensor.dims))

@@ -128,7 +128,7 @@ def test_eight_bits_leave_the_head_and_stay_near(tmp_path: Path) -> None:
     operators = [node.op_type for node in small.graph.node]
     assert operators.count("MatMul") == 2  # pooler and classifier
     parts = 3  # of the wide layer in a contraction
-    assert operators.count("MatMulIntegerToFloat") == 3 * (3 + parts) + 1  # q apart in the last
+    assert operators.count("MatMulIntegerToFloat") == 3 * (5 + parts)
     whole = bert_graph(tmp_path, "tokens")
     assert whole is not None
     inputs = rows([20, 30, 40], segments=True)

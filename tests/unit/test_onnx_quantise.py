@@ -99,9 +99,21 @@ def test_channels_by_falling_range_keep_the_meaning_and_take_the_outlier_apart()
     ranges[77] = 50
     exact = outputs(model, x)
     without = errors(exact, outputs(quantised(model, {}), x))
-    with_order = errors(exact, outputs(quantised(model, {"c": ranges}), x))
+    ordered = quantised(model, {"c": ranges})
+    operators = [node.op_type for node in ordered.graph.node]
+    assert operators.count("Gelu") == 3, "one for each part"
+    assert "Split" not in operators
+    with_order = errors(exact, outputs(ordered, x))
     assert with_order.max() < 0.1
     assert with_order.mean() < 0.7 * without.mean()
+
+
+def test_an_activation_with_a_bias_keeps_the_order_of_its_channels() -> None:
+    model, x = feed_forward("FastGelu", None), tokens(*[1] * 40)
+    model.graph.node[2].input.append("wide_bias")
+    small = quantised(model, {"c": np.linspace(1, 2, WIDE, dtype=np.float32)})
+    assert "Split" in [node.op_type for node in small.graph.node]
+    assert errors(outputs(model, x), outputs(small, x)).max() < 0.05
 
 
 def test_a_token_of_zeros_stays_finite() -> None:
