@@ -101,7 +101,7 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
         "--rerank",
         type=click.Choice(["full", "auto"]),
         help="Rerank all of these, or in fused order until the top 10 is not expected to change."
-        "  [default: full; a query with the built-in cross-encoder: auto]",
+        "  [default: full; a query with a built-in cross-encoder: auto]",
     ),
     reranker_option,
     click.option(
@@ -172,12 +172,13 @@ def search_config(
     """The search options as a SearchConfig: typed, else of the --config file, else by default.
 
     With `shows_top`, `--rerank auto` looks at the hits that come out, unless the file says at how
-    many; and it is the default where it is known to cost nothing: with the built-in cross-encoder,
+    many; and it is the default where it is known to cost nothing: with a built-in cross-encoder,
     unless probabilities decide what comes out.
 
     Raises:
         ConfigError: the file cannot be read, or a value does not fit.
     """
+    from scisearch.index.models import built_in_model
     from scisearch.rerank.config_file import config_of, read_config
 
     path = options.pop("config")
@@ -186,7 +187,9 @@ def search_config(
         settings |= {k: value for k, value in read_config(path).items() if not _typed(k)}
     if shows_top:
         settings.setdefault("auto_top", settings["cutoff"])
-        if settings.get("reranker") is None and settings.get("min_probability") is None:
+        named = settings.get("reranker")
+        ours = named is None or built_in_model(named) is not None
+        if ours and settings.get("min_probability") is None:
             settings["rerank"] = settings.get("rerank") or "auto"
     return config_of({name: value for name, value in settings.items() if value is not None})
 

@@ -88,7 +88,7 @@ def resolve_model(name: str, *, offline: bool = False, kind: Kind) -> ResolvedMo
     if folder.is_dir():
         return _accept(str(folder.resolve()), folder.resolve(), kind, source="folder")
     _refuse_paths(name, folder)
-    built_in = _built_in(name)
+    built_in = built_in_model(name)
     if built_in is not None:
         name = built_in.name
         packaged = _resolve_built_in(built_in, kind)
@@ -115,7 +115,8 @@ def _refuse_paths(name: str, folder: Path) -> None:
         raise ModelError(f"{name}: no such folder; give a folder that exists or a hub id")
 
 
-def _built_in(name: str) -> BuiltIn | None:
+def built_in_model(name: str) -> BuiltIn | None:
+    """What comes with a package under this full name, short name or alias."""
     for built_in in BUILT_IN:
         if name in (built_in.name, built_in.name.rpartition("/")[2], built_in.alias):
             return built_in

@@ -90,3 +90,21 @@ def test_auto_looks_at_the_hits_that_are_shown(
     with click.Context(click.Command("query")):
         config = search_config(10, {"config": path}, shows_top=shows_top)
     assert (config.rerank, config.cutoff, config.auto_top) == ("auto", 3, top)
+
+
+@pytest.mark.parametrize(
+    ("options", "rerank"),
+    [
+        ({}, "auto"),
+        ({"reranker": "fast"}, "auto"),
+        ({"reranker": "fast", "rerank": "full"}, "full"),
+        ({"reranker": "fast", "min_probability": 0.2}, "full"),
+        ({"reranker": "mine"}, "full"),
+    ],
+)
+def test_a_query_stops_early_with_models_whose_bound_comes_with_them(
+    options: dict[str, str | float], rerank: str
+) -> None:
+    shown = search_config(10, {"config": None, "mode": "rerank", **options}, shows_top=True)
+    assert (shown.rerank, shown.auto_top) == (rerank, 10)
+    assert search_config(10, {"config": None, **options}).rerank == options.get("rerank", "full")
