@@ -79,7 +79,7 @@ class _Rewriting:
         self._model = model
         self._ranges = ranges
         self._makers = {node.output[0]: node for node in model.graph.node}
-        self._in_parts: dict[str, NodeProto] = {}  # output of a widening -> its activation
+        self._parted: dict[str, NodeProto] = {}  # output of a widening -> its activation
         self._products = self._sorted(products_of(model))
         wide = {one.input for one in self._products if one.contracts}
         self._factors = {name: self._smoothing(name) for name in ranges if name not in wide}
@@ -93,7 +93,7 @@ class _Rewriting:
 
         by_matmul = {one.matmul.output[0]: one for one in self._products}
         replaced = {one.add.output[0] for one in self._products if one.add is not None}
-        replaced |= {node.output[0] for node in self._in_parts.values()}
+        replaced |= {node.output[0] for node in self._parted.values()}
         for node in self._model.graph.node:
             product = by_matmul.get(node.output[0])
             if product is not None:
@@ -122,7 +122,7 @@ class _Rewriting:
                 before, weights=before.weights[:, order], bias=before.bias[order]
             )
             products[place] = replace(product, weights=product.weights[order])
-            self._in_parts[before.output] = self._makers[product.input]
+            self._parted[before.output] = self._makers[product.input]
         return products
 
     def _activated(self, name: str) -> str | None:
@@ -148,7 +148,7 @@ class _Rewriting:
         return even.astype(np.float32)
 
     def _write(self, product: Product) -> None:
-        activation = self._in_parts.get(product.output)
+        activation = self._parted.get(product.output)
         if product.contracts:
             self._write_contraction(product)
         elif activation is None:
@@ -224,10 +224,11 @@ class _Rewriting:
         The outputs take it back.
         """
         name = product.output
-        parts = _part_names(product.input, len(product.weights))
-        if product.input not in {node.output[0] for node in self._in_parts.values()}:
-            sizes = [len(one) for one in _in_parts(product.weights)]
-            lengths = self._tensor(f"{name}/sizes", np.array(sizes, np.int64))
+        written = product.input in {node.output[0] for node in self._parted.values()}
+        parts = _part_names(product.input if written else name, len(product.weights))
+        if not written:
+            sizes = np.array([len(one) for one in _in_parts(product.weights)], np.int64)
+            lengths = self._tensor(f"{name}/sizes", sizes)
             self._node("Split", [product.input, lengths], parts, axis=-1)
         positive = self._activation(product.input) is not None
         total = self._tensor(f"{name}/bias", product.bias)
@@ -285,8 +286,7 @@ class _Rewriting:
 
 def _in_parts(values: NDArray[np.float32], axis: int = 0) -> list[NDArray[np.float32]]:
     """The wide layer's parts of an array; a narrow layer is one."""
-    channels = values.shape[axis]
-    ends = [int(channels * share) for share in _SHARES]
+    ends = [int(values.shape[axis] * share) for share in _SHARES]
     return np.split(values, ends if ends[0] else [], axis=axis)
 
 

@@ -116,6 +116,18 @@ def test_an_activation_with_a_bias_keeps_the_order_of_its_channels() -> None:
     assert errors(outputs(model, x), outputs(small, x)).max() < 0.05
 
 
+def test_two_contractions_of_one_value() -> None:
+    model, x = feed_forward("Gelu", None), tokens(*[1] * 40)
+    model.graph.node.insert(5, helper.make_node("MatMul", ["c", "again"], ["d2"]))
+    model.graph.node.insert(6, helper.make_node("Add", ["y", "d2"], ["y2"]))
+    model.graph.node[-1].input[0] = "y2"
+    again = np.random.default_rng(6).normal(0, 0.5, (WIDE, HIDDEN)).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(again, "again"))
+    model.graph.output[0].name = "y2"
+    small = quantised(model, {"c": np.ones(WIDE, np.float32)})
+    assert errors(outputs(model, x, "y2"), outputs(small, x, "y2")).max() < 0.05
+
+
 def test_a_token_of_zeros_stays_finite() -> None:
     model, x = feed_forward("Tanh", None), tokens(0, 1)
     assert np.isfinite(outputs(quantised(model, {}), x)).all()
