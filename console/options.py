@@ -70,6 +70,12 @@ build_options = options_of(
         show_default=True,
         help="The idf of Lucene, or that of rank-bm25.",
     ),
+    click.option(
+        "--title-weight",
+        default=3,
+        show_default=True,
+        help="BM25: how many times the words of a title count.",
+    ),
     model_options,
     runtime_option,
 )
@@ -88,7 +94,7 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
         "--fusion", type=click.Choice(["convex", "rrf"]), default="convex", show_default=True
     ),
     click.option(
-        "--dense-weight", default=0.5, show_default=True, help="Convex: weight of the dense list."
+        "--dense-weight", default=0.4, show_default=True, help="Convex: weight of the dense list."
     ),
     click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
     click.option(
@@ -208,7 +214,8 @@ def build_config(options: dict[str, Any]) -> "BuildConfig":
     from scisearch.index.models import DEFAULT_BI_ENCODER
 
     columns = [options.pop(f"{name}_column") for name in ("id", "title", "text")]
-    bm25 = BM25Parameters(options.pop("k1"), options.pop("b"), options.pop("bm25_variant"))
+    named = ("k1", "b", "bm25_variant", "title_weight")
+    bm25 = BM25Parameters(*(options.pop(name) for name in named))
     encoder = options.pop("encoder") or DEFAULT_BI_ENCODER
     encoder = None if options.pop("no_dense") else encoder
     return BuildConfig(columns=ColumnNames(*columns), bm25=bm25, encoder=encoder, **options)

@@ -23,6 +23,9 @@ _EPSILON = 0.25
 class BM25Parameters:
     """The free parameters, and which of two formulas.
 
+    Terms of a document's title count `title_weight` times, in tf and in its length: BM25F with one
+    length for both fields; Robertson, Zaragoza and Taylor, CIKM 2004, doi:10.1145/1031171.1031181.
+
     `lucene` (default) is idf = ln(1 + (N - df + 0.5) / (df + 0.5)) times
     tf / (tf + k1 (1 - b + b length / average length)); Kamphuis et al., ECIR 2020,
     doi:10.1007/978-3-030-45442-5_4. `okapi` is rank_bm25.BM25Okapi:
@@ -33,12 +36,13 @@ class BM25Parameters:
     k1: float = 1.2
     b: float = 0.75
     variant: Variant = "lucene"
+    title_weight: int = 3
 
     def __post_init__(self) -> None:
         """Refuse what the formula has no meaning for.
 
         Raises:
-            ConfigError: k1 below 0, b outside [0, 1], or an unknown variant.
+            ConfigError: k1 below 0, b outside [0, 1], an unknown variant or a title weight below 1.
         """
         if not (math.isfinite(self.k1) and self.k1 >= 0):
             raise ConfigError(f"BM25: k1 is {self.k1}, expected a number from 0 (usual: 1.2)")
@@ -46,6 +50,8 @@ class BM25Parameters:
             raise ConfigError(f"BM25: b is {self.b}, expected a number from 0 to 1 (usual: 0.75)")
         if self.variant not in ("lucene", "okapi"):
             raise ConfigError(f"BM25: variant is {self.variant!r}, expected 'lucene' or 'okapi'")
+        if self.title_weight < 1:
+            raise ConfigError(f"BM25: title weight is {self.title_weight}, expected at least 1")
 
     def to_json(self) -> dict[str, object]:
         """The fields by name."""

@@ -191,18 +191,18 @@ class _Build:
     def _documents_path(self) -> Path:
         return self._generation / "documents.arrow"
 
-    def _texts(self, stage: str, done: int = 0) -> Iterator[list[str]]:
+    def _texts(self, stage: str, done: int = 0, title_weight: int = 1) -> Iterator[list[str]]:
         """The full texts in ordinal order, in shards, with progress."""
         documents = Documents.open(self._documents_path)
         with stage_of(self._progress, stage, len(documents), done=done):
-            for texts in documents.iter_full_texts(self._config.shard_rows):
+            for texts in documents.iter_full_texts(self._config.shard_rows, title_weight):
                 yield texts
                 self._progress.advance(len(texts))
 
     def _write_lexical(self) -> Mapping[str, object]:
         folder = self._fresh_folder("lexical")
         writer = LexicalWriter(folder, self._analyzer, self._config.bm25)
-        for texts in self._texts("bm25"):
+        for texts in self._texts("bm25", title_weight=self._config.bm25.title_weight):
             writer.add(texts)
         writer.finish()
         return {}

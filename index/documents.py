@@ -8,6 +8,7 @@ threads need no lock.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,9 +37,12 @@ class Document:
     metadata: Mapping[str, object]
 
 
-def full_text(title: str, text: str) -> str:
-    """What every stage sees of a document: the title, a space, the text, without outer space."""
-    return f"{title} {text}".strip()
+def full_text(title: str, text: str, title_weight: int = 1) -> str:
+    """What a stage sees of a document: the title, a space, the text, without outer space.
+
+    The title stands there `title_weight` times: more than once for BM25 alone.
+    """
+    return (f"{title} " * title_weight + text).strip()
 
 
 class DocumentWriter:
@@ -163,13 +167,13 @@ class Documents:
         """The `full_text` of each ordinal, in the order given."""
         return [full_text(self._string(1, i), self._string(2, i)) for i in _ints(ordinals)]
 
-    def iter_full_texts(self, batch_size: int) -> Iterator[list[str]]:
+    def iter_full_texts(self, batch_size: int, title_weight: int = 1) -> Iterator[list[str]]:
         """The `full_text` of every document in ordinal order, `batch_size` at a time."""
         pending: list[str] = []
         for columns in self._columns:
             for start in range(0, len(columns[0]), batch_size):
                 titles, texts = (columns[i].slice(start, batch_size).to_pylist() for i in (1, 2))
-                pending += map(full_text, titles, texts)
+                pending += map(full_text, titles, texts, repeat(title_weight))
                 while len(pending) >= batch_size:
                     yield pending[:batch_size]
                     del pending[:batch_size]

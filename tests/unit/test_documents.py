@@ -39,6 +39,8 @@ def test_full_text_is_title_space_text_without_outer_space() -> None:
     assert full_text("A", "b") == "A b"
     assert full_text("", "b") == "b"
     assert full_text("A", "") == "A"
+    assert full_text("A", "b", 3) == "A A A b"
+    assert full_text("", "b", 3) == "b"
     assert full_text(" A\n", " b ") == "A\n  b"
 
 

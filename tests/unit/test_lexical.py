@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from scisearch.index.analyzer import Analyzer
+from scisearch.index.build_plan import BuildConfig
+from scisearch.index.builder import build_index
 from scisearch.index.errors import ConfigError, CorruptIndexError, IndexFormatError
 from scisearch.index.lexical import BM25Parameters, LexicalIndex, LexicalWriter
+from scisearch.index.opened import open_index
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.retrieval.bm25 import BM25Retriever, RankBM25Retriever
 
@@ -46,6 +49,38 @@ def test_an_index_holds_counts_lengths_and_sorted_terms(tmp_path: Path) -> None:
     assert index.tf.dtype == np.uint16
     assert index.vocabulary.find("absent") is None
     assert index.vocabulary.find("zzz\ud800") is None
+
+
+@pytest.mark.parametrize("weight", [1, 3])
+def test_the_words_of_a_title_count_as_often_as_asked(tmp_path: Path, weight: int) -> None:
+    rows = [
+        {"doc_id": "a", "title": "Protein folding", "text": "Folding in mice"},
+        {"doc_id": "b", "title": "", "text": "protein"},
+    ]
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = BuildConfig(encoder=None, bm25=BM25Parameters(title_weight=weight))
+    build_index(corpus, tmp_path / "index", config)
+    index = open_index(tmp_path / "index")
+    assert index.documents.full_texts([0]) == ["Protein folding Folding in mice"]
+    lexical = index.lexical
+    tf = {
+        word: lexical.tf[lexical.column(term)].tolist()
+        for word in ("fold", "protein", "mice")
+        if (term := lexical.vocabulary.find(word)) is not None
+    }
+    assert tf == {"fold": [weight + 1], "protein": [weight, 1], "mice": [1]}
+    assert lexical.lengths.tolist() == [2 * weight + len(ANALYZER.terms("Folding in mice")), 1]
+    assert lexical.parameters.title_weight == weight
+
+
+def test_an_index_that_does_not_say_has_titles_counted_once(tmp_path: Path) -> None:
+    build(tmp_path)
+    path = tmp_path / "lexical.json"
+    header = json.loads(path.read_text())
+    del header["bm25"]["title_weight"]
+    path.write_text(json.dumps(header))
+    assert LexicalIndex.open(tmp_path).parameters.title_weight == 1
 
 
 def test_the_bytes_do_not_depend_on_batches(tmp_path: Path) -> None:
@@ -141,6 +176,7 @@ def test_stages_are_timed_and_logging_is_left_alone(tmp_path: Path) -> None:
         ({"k1": float("nan")}, "k1 is nan"),
         ({"b": 1.5}, "b is 1.5"),
         ({"variant": "bm25f"}, "variant is 'bm25f', expected 'lucene' or 'okapi'"),
+        ({"title_weight": 0}, "title weight is 0, expected at least 1"),
     ],
 )
 def test_parameters_without_meaning_are_refused(values: dict[str, float], message: str) -> None:
