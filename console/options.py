@@ -72,7 +72,7 @@ build_options = options_of(
     ),
     click.option(
         "--title-weight",
-        default=3,
+        default=1,
         show_default=True,
         help="BM25: how many times the words of a title count.",
     ),
@@ -94,7 +94,7 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
         "--fusion", type=click.Choice(["convex", "rrf"]), default="convex", show_default=True
     ),
     click.option(
-        "--dense-weight", default=0.4, show_default=True, help="Convex: weight of the dense list."
+        "--dense-weight", default=0.5, show_default=True, help="Convex: weight of the dense list."
     ),
     click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
     click.option(

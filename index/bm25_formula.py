@@ -36,7 +36,7 @@ class BM25Parameters:
     k1: float = 1.2
     b: float = 0.75
     variant: Variant = "lucene"
-    title_weight: int = 3
+    title_weight: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what the formula has no meaning for.
@@ -54,8 +54,11 @@ class BM25Parameters:
             raise ConfigError(f"BM25: title weight is {self.title_weight}, expected at least 1")
 
     def to_json(self) -> dict[str, object]:
-        """The fields by name."""
-        return asdict(self)
+        """The fields by name; without a title weight of 1, which an index that does not say has."""
+        found = asdict(self)
+        if self.title_weight == 1:
+            del found["title_weight"]
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,8 +147,7 @@ class LexicalIndex:
         """
         header = _read_header(folder)
         try:
-            # an index that does not say is from when titles counted once
-            index = cls(folder, BM25Parameters(**{"title_weight": 1, **header["bm25"]}))
+            index = cls(folder, BM25Parameters(**header["bm25"]))
             expected = [header[name] for name in ("n_docs", "n_terms", "n_postings")]
         except (KeyError, TypeError, ConfigError) as error:
             raise CorruptIndexError(

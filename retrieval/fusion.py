@@ -27,7 +27,7 @@ class Fusion:
     """
 
     kind: FusionKind = "convex"
-    dense_weight: float = 0.4  # convex only: weight of the dense list; BM25 has the rest
+    dense_weight: float = 0.5  # convex only: weight of the dense list; BM25 has the rest
     rrf_k: float = 60.0  # RRF only
     neighbour_weight: float = 0.2  # of the scores of similar candidates; 0: none
 

@@ -166,7 +166,7 @@ def test_scores_of_other_work_are_not_taken_up(tmp_path: Path) -> None:
 
 def test_the_grid_prefers_what_is_near_the_default_and_reranks_little() -> None:
     grid = small_grid()
-    assert (grid.fusions[0][1], grid.fusions[0][0].dense_weight) == (100, 0.4)
+    assert (grid.fusions[0][1], grid.fusions[0][0].dense_weight) == (100, 0.5)
     assert grid.default_fusion == 0
     depths = [depth for depth, _ in grid.reranks]
     assert depths == sorted(depths)
