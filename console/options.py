@@ -96,6 +96,12 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
     click.option(
         "--dense-weight", default=0.5, show_default=True, help="Convex: weight of the dense list."
     ),
+    click.option(
+        "--dense-span",
+        type=float,
+        help="Convex: multiply that weight by the spread of the list's cosines over this; with"
+        " all-MiniLM-L6-v2 0.35 is worth trying.",
+    ),
     click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
     click.option(
         "--neighbour-weight",

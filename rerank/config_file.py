@@ -33,6 +33,7 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "encoder": ("first_stage", "encoder"),
     "fusion": ("fusion", "kind"),
     "dense_weight": ("fusion", "dense_weight"),
+    "dense_span": ("fusion", "dense_span"),
     "rrf_k": ("fusion", "rrf_k"),
     "neighbour_weight": ("fusion", "neighbour_weight"),
     "reranker": ("rerank", "model"),
@@ -51,7 +52,7 @@ KEYS: Mapping[str, tuple[str, str]] = {
 }
 _OF_FUSION = {
     "fusion": "kind",
-    **{name: name for name in ("dense_weight", "rrf_k", "neighbour_weight")},
+    **{name: name for name in ("dense_weight", "dense_span", "rrf_k", "neighbour_weight")},
 }
 _NAMES: Mapping[tuple[str, str], str] = {place: name for name, place in KEYS.items()}
 _SECTIONS = tuple(dict.fromkeys(section for section, _ in KEYS.values()))

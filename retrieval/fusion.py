@@ -1,5 +1,6 @@
 """Which fusion, and with which numbers: the choice between the methods, each in its own file."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -15,6 +16,7 @@ from scisearch.retrieval.rrf import rrf
 
 FusionKind = Literal["convex", "rrf"]
 VectorsOf = Callable[[Ordinals], NDArray[np.float32]]  # unit rows of documents
+_TELLING = 2  # documents of a list that has a spread
 FUSION_KINDS: tuple[FusionKind, ...] = get_args(FusionKind)
 
 
@@ -22,14 +24,19 @@ FUSION_KINDS: tuple[FusionKind, ...] = get_args(FusionKind)
 class Fusion:
     """How the BM25 and the dense list of a query become one.
 
+    With a `dense_span` the weight of a dense list, beside that of BM25, is multiplied by how far
+    its first cosine is above its last one, over `dense_span`: min-max scores stretch nearly equal
+    cosines as wide as those that tell documents apart. It belongs to the bi-encoder.
+
     Raises:
-        ConfigError: a weight is outside [0, 1], or k is negative.
+        ConfigError: a weight is outside [0, 1], k is negative, or a span is not above 0.
     """
 
     kind: FusionKind = "convex"
     dense_weight: float = 0.5  # convex only: weight of the dense list; BM25 has the rest
     rrf_k: float = 60.0  # RRF only
     neighbour_weight: float = 0.2  # of the scores of similar candidates; 0: none
+    dense_span: float | None = None  # convex only: cosines that make the weight whole; None: any
 
     def __post_init__(self) -> None:
         """Check the numbers, so that a wrong one is named before any work."""
@@ -43,6 +50,8 @@ class Fusion:
             )
         if self.rrf_k < 0:
             raise ConfigError(f"RRF k {self.rrf_k}; expected a number of at least 0")
+        if self.dense_span is not None and not 0 < self.dense_span < math.inf:
+            raise ConfigError(f"dense span {self.dense_span}; expected a number above 0")
 
     def fuse(
         self,
@@ -65,5 +74,17 @@ class Fusion:
     def _fused(self, legs: Mapping[str, Scored], id_rank: IdRank) -> Scored:
         if self.kind == "rrf":
             return rrf(list(legs.values()), id_rank, k=self.rrf_k)
-        weights = {"bm25": 1 - self.dense_weight, "dense": self.dense_weight}
+        weights = self._weights(legs)
         return convex(list(legs.values()), [weights[leg] for leg in legs], id_rank)
+
+    def _weights(self, legs: Mapping[str, Scored]) -> dict[str, float]:
+        """The weight of each list, of sum 1."""
+        lexical, dense = 1 - self.dense_weight, self.dense_weight
+        if self.dense_span is None or len(legs.get("dense", ())) < _TELLING:
+            return {"bm25": lexical, "dense": dense}
+        scores = legs["dense"].scores
+        dense *= float(scores[0] - scores[-1]) / self.dense_span
+        total = lexical + dense
+        if not total:  # the dense list alone counts, and tells nothing apart
+            return {"bm25": 0.0, "dense": 1.0}
+        return {"bm25": lexical / total, "dense": dense / total}

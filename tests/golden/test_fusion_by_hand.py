@@ -30,6 +30,32 @@ def test_convex_as_worked_by_hand() -> None:
     assert fused.scores.tolist() == pytest.approx([0.4 * 0.5 + 0.6, 0.4, 0.6 / 3, 0.0])
 
 
+def test_a_dense_list_weighs_by_its_spread_where_a_span_is_given() -> None:
+    """Cosines 0.9 to 0.6 are half of a span of 0.6: weights 0.4 and 0.6 / 2, made to sum to 1."""
+    legs = {"bm25": scored({0: 12.0, 1: 8.0, 2: 4.0}), "dense": scored({1: 0.9, 3: 0.7, 0: 0.6})}
+    fused = Fusion(dense_weight=0.6, dense_span=0.6).fuse(legs, ID_RANK)
+    assert fused.ordinals.tolist() == [1, 0, 3, 2]
+    expected = [(0.4 * 0.5 + 0.3) / 0.7, 0.4 / 0.7, 0.1 / 0.7, 0.0]
+    assert fused.scores.tolist() == pytest.approx(expected)
+    plain = Fusion(dense_weight=0.6).fuse(legs, ID_RANK)
+    same = Fusion(dense_weight=0.6, dense_span=0.3).fuse(legs, ID_RANK)
+    assert same.scores.tolist() == pytest.approx(plain.scores.tolist()), "its own spread"
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.0])
+def test_a_span_needs_a_list_that_tells_documents_apart(weight: float) -> None:
+    fusion = Fusion(dense_weight=weight, dense_span=0.35)
+    one = {"bm25": scored({0: 2.0, 1: 1.0}), "dense": scored({2: 0.5})}
+    found, plain = (each.fuse(one, ID_RANK) for each in (fusion, Fusion(dense_weight=weight)))
+    assert found.ordinals.tolist() == plain.ordinals.tolist()
+    assert found.scores.tolist() == plain.scores.tolist()
+    level = fusion.fuse(
+        {"bm25": scored({0: 2.0, 1: 1.0}), "dense": scored({1: 0.5, 2: 0.5})}, ID_RANK
+    )
+    assert level.ordinals.tolist()[0] == (0 if weight < 1 else 1)
+    assert np.isfinite(level.scores).all()
+
+
 def test_equal_scores_and_single_documents_are_all_best() -> None:
     assert min_max(np.array([3.0, 3.0])).tolist() == [1.0, 1.0]
     assert min_max(np.array([3.0])).tolist() == [1.0]
@@ -46,5 +72,8 @@ def test_wrong_numbers_are_named() -> None:
         Fusion(dense_weight=1.5)
     with pytest.raises(ConfigError, match=r"RRF k -1; expected a number of at least 0"):
         Fusion(rrf_k=-1)
+    for span in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match=r"dense span .*; expected a number above 0"):
+            Fusion(dense_span=span)
     with pytest.raises(ConfigError, match=r"weights .*expected one weight of at least 0"):
         convex([scored({0: 1.0})], [], ID_RANK)

@@ -13,7 +13,11 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 shares = st.floats(0, 1)
 counts = st.integers(1, 10**9)
 fusions = st.builds(
-    Fusion, st.sampled_from(FUSION_KINDS), shares, st.floats(0, allow_infinity=False)
+    Fusion,
+    st.sampled_from(FUSION_KINDS),
+    shares,
+    st.floats(0, allow_infinity=False),
+    dense_span=st.none() | st.floats(0.01, 2),
 )
 configs = st.builds(
     SearchConfig,
