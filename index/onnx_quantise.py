@@ -60,8 +60,7 @@ def quantised(model: "ModelProto", ranges: Ranges, *, float_share: float = 0) ->
     Args:
         model: in float32.
         ranges: of `calibrated_values`; what they do not name is left as wide as it is.
-        float_share: in [0, 1): of each layer norm's channels, the widest, which stay float32;
-            rounded down.
+        float_share: in [0, 1): of a layer norm's channels, rounded down, that stay float32.
     """
     from onnx import ModelProto
 
@@ -158,8 +157,8 @@ class _Rewriting:
 
     def _write_widening(self, product: Product, activation: "NodeProto") -> None:
         """A product and an activation for each part that the contraction reads."""
-        names = _part_names(activation.output[0], len(product.bias))
         weights, biases = _in_parts(product.weights, axis=1), _in_parts(product.bias)
+        names = _part_names(activation.output[0], len(weights))
         for name, part, bias in zip(names, weights, biases, strict=True):
             self._write_columns(product.input, f"{name}/before", part, bias)
             node = type(activation)()
@@ -224,18 +223,19 @@ class _Rewriting:
         The outputs take it back.
         """
         name = product.output
-        written = product.input in {node.output[0] for node in self._parted.values()}
-        parts = _part_names(product.input if written else name, len(product.weights))
+        weights = _in_parts(product.weights)
+        activation = self._activation(product.input)
+        written = activation is not None and activation.input[0] in self._parted
+        parts = _part_names(product.input if written else name, len(weights))
         if not written:
-            sizes = np.array([len(one) for one in _in_parts(product.weights)], np.int64)
+            sizes = np.array([len(one) for one in weights], np.int64)
             lengths = self._tensor(f"{name}/sizes", sizes)
             self._node("Split", [product.input, lengths], parts, axis=-1)
-        positive = self._activation(product.input) is not None
         total = self._tensor(f"{name}/bias", product.bias)
-        for part, weights in zip(parts, _in_parts(product.weights), strict=True):
-            largest = self._largest(part, positive=positive)
+        for part, rows in zip(parts, weights, strict=True):
+            largest = self._largest(part, positive=activation is not None)
             self._node("Div", [part, largest], [f"{part}/even"])
-            self._multiply(self._uint8(f"{part}/even"), weights, f"{part}/product")
+            self._multiply(self._uint8(f"{part}/even"), rows, f"{part}/product")
             self._node("Mul", [f"{part}/product", largest], [f"{part}/scaled"])
             after = name if part == parts[-1] else f"{part}/total"
             self._node("Add", [f"{part}/scaled", total], [after])
@@ -290,8 +290,8 @@ def _in_parts(values: NDArray[np.float32], axis: int = 0) -> list[NDArray[np.flo
     return np.split(values, ends if ends[0] else [], axis=axis)
 
 
-def _part_names(name: str, channels: int) -> list[str]:
-    return [f"{name}/part{i}" for i in range(len(_in_parts(np.empty(channels, np.float32))))]
+def _part_names(name: str, parts: int) -> list[str]:
+    return [f"{name}/part{i}" for i in range(parts)]
 
 
 def _widest(ranges: NDArray[np.float32], share: float) -> NDArray[np.int64]:
