@@ -16,6 +16,7 @@ from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.modes import chosen_mode, search_notes
 from scisearch.rerank.search_config import Mode, SearchConfig
+from scisearch.retrieval.encoder_fusion import fusion_of
 from scisearch.retrieval.filters import FilterMasks
 from scisearch.retrieval.first_stages import open_first_stages, retrieve_lists
 from scisearch.retrieval.pools import Pools, pool_ordinals
@@ -56,6 +57,7 @@ class SearchPipeline:
         self.config = config
         self._shared_dense = dense
         self.mode: Mode = chosen_mode(index, config)
+        self._fusion = fusion_of(index, config.fusion)
         self._loaded = False
 
     @classmethod
@@ -290,7 +292,7 @@ class SearchPipeline:
         if len(legs) == 1:
             return dict(legs)
         id_rank, vectors_of = self.index.documents.id_rank, self.index.vectors_of
-        return {**legs, "fused": self.config.fusion.fuse(legs, id_rank, vectors_of)}
+        return {**legs, "fused": self._fusion.fuse(legs, id_rank, vectors_of)}
 
     # -- borders -----------------------------------------------------------------------------
 

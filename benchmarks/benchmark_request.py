@@ -88,8 +88,8 @@ def request_of(card: Card, out: Path) -> BenchmarkRequest:
     """
     try:
         asked = card["request"]
-        # cards from before there were neighbours do not name their weight
-        fusion = Fusion(**{"neighbour_weight": 0.0, **asked["search"]["fusion"]})
+        # cards from before there were neighbours, or spans, do not name them
+        fusion = Fusion(**{"neighbour_weight": 0.0, "dense_span": 0.0, **asked["search"]["fusion"]})
         return BenchmarkRequest(
             out=out,
             collection=asked["collection"],

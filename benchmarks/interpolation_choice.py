@@ -26,6 +26,7 @@ from scisearch.index.opened import open_index
 from scisearch.rerank.interpolation import Interpolation
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.rerank.stage import open_rerank_stage
+from scisearch.retrieval.encoder_fusion import fusion_of
 from scisearch.retrieval.ranking import Hit, IdRank, RankedList, Scored, strictly_decreasing
 
 
@@ -90,10 +91,10 @@ def score_candidates(
         ScisearchError: the index cannot be built or searched.
     """
     index, progress = open_index(indexes.index(collection, config)), indexes.progress
-    documents = index.documents
+    documents, fusion = index.documents, fusion_of(index, config.fusion)
     lists = retrieve_once(index, collection, config, depth=config.depth, progress=progress)
     heads = [
-        fused_list(one.legs, config.fusion, config.depth, documents.id_rank, one.vectors_of)
+        fused_list(one.legs, fusion, config.depth, documents.id_rank, one.vectors_of)
         for one in lists
     ]
     heads = [head.cut(config.rerank_depth) for head in heads]

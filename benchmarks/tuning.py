@@ -42,6 +42,7 @@ from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import NoProgress, Progress
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.rerank.stage import RerankStage, open_rerank_stage
+from scisearch.retrieval.encoder_fusion import fusion_of
 
 _LEAST_QUERIES = 10
 
@@ -84,7 +85,8 @@ def tune(request: TuningRequest, *, progress: Progress | None = None) -> TuningR
     rerank_depths = fitting_depths(request.rerank_depths, RERANK_DEPTHS, n, "rerank depths")
     reranker = _reranker(request, index)
     kept = None if reranker is None else reranker.interpolation
-    grid = tuning_grid(depths, rerank_depths, kept=kept, fused=index.has_vectors)
+    fusion = fusion_of(index) if index.has_vectors else None
+    grid = tuning_grid(depths, rerank_depths, kept=kept, fusion=fusion)
     systems = _systems(request, collection, index, reranker, grid, progress)
     how: Mapping[str, Any] = {"folds": request.folds, "seed": request.seed}
     return tuning_report(

@@ -14,9 +14,8 @@ from scisearch.retrieval.fusion import Fusion
 
 DEPTHS = (20, 50, 100, 200, 500, 1000)
 RERANK_DEPTHS = (20, 50, 100)
-_STANDARD = Fusion()
 _WEIGHTS = tuple(round(0.05 * step, 2) for step in range(1, 20))
-_NEIGHBOUR_WEIGHTS = (0.0, _STANDARD.neighbour_weight)
+_SPAN = 0.12  # tried beside none where the bi-encoder's is not known
 _RRF_KS = (10.0, 30.0, 60.0, 100.0)
 _LEAST_DEPTH = 10  # nDCG@10 looks at so many
 _DEFAULT = SearchConfig()
@@ -55,7 +54,7 @@ def tuning_grid(
     rerank_depths: Sequence[int],
     *,
     kept: Interpolation | None,
-    fused: bool,
+    fusion: Fusion | None,
 ) -> Grid:
     """The settings for these depths.
 
@@ -63,27 +62,19 @@ def tuning_grid(
         depths: of the first stages.
         rerank_depths: how many fused documents are reranked.
         kept: how the cross-encoder weighs by itself; None: there is none.
-        fused: whether there are two first stages.
+        fusion: that of a search without a config; None: there is one first stage.
     """
     reranks: list[RerankSetting] = []
     default = (_DEFAULT.rerank_depth, kept or Interpolation())
     if kept is not None:
         known = {(depth, one) for depth in rerank_depths for one in INTERPOLATIONS if one.weight}
         reranks = sorted({*known, default}, key=lambda one: (one[0], _distance(one[1], kept)))
-    if not fused:  # one list, as deep as anything needs it
+    if fusion is None:  # one list, as deep as anything needs it
         alone = (Fusion(), max(_DEFAULT.depth, *rerank_depths))
         return Grid((alone,), tuple(reranks), 0, reranks.index(default) if reranks else 0)
-    kinds = [
-        fusion
-        for near in _NEIGHBOUR_WEIGHTS
-        for fusion in (
-            *(Fusion("convex", weight, neighbour_weight=near) for weight in _WEIGHTS),
-            *(Fusion("rrf", rrf_k=k, neighbour_weight=near) for k in _RRF_KS),
-        )
-    ]
-    standard = (_DEFAULT.fusion, _DEFAULT.depth)
-    fusions = {(fusion, depth) for depth in depths for fusion in kinds} | {standard}
-    ordered = sorted(fusions, key=_from_default)
+    standard = (fusion, _DEFAULT.depth)
+    fusions = {(kind, depth) for depth in depths for kind in _kinds(fusion)} | {standard}
+    ordered = sorted(fusions, key=lambda one: _from_default(one, fusion))
     return Grid(
         tuple(ordered),
         tuple(reranks),
@@ -125,6 +116,7 @@ def settings_of_system(
         settings["fusion"] = fusion.kind
         if fusion.kind == "convex":
             settings["dense_weight"] = fusion.dense_weight
+            settings["dense_span"] = fusion.dense_span
         else:
             settings["rrf_k"] = fusion.rrf_k
         settings["neighbour_weight"] = fusion.neighbour_weight
@@ -137,16 +129,30 @@ def settings_of_system(
     return settings
 
 
-def _from_default(setting: FusionSetting) -> tuple[object, ...]:
+def _kinds(standard: Fusion) -> list[Fusion]:
+    """The fusions that are tried at each depth."""
+    spans = (0.0, standard.dense_span or _SPAN)
+    kinds: list[Fusion] = []
+    for near in (0.0, standard.neighbour_weight):
+        kinds += (Fusion("rrf", rrf_k=k, neighbour_weight=near) for k in _RRF_KS)
+        kinds += (
+            Fusion("convex", weight, neighbour_weight=near, dense_span=span)
+            for span in spans
+            for weight in _WEIGHTS
+        )
+    return kinds
+
+
+def _from_default(setting: FusionSetting, standard: Fusion) -> tuple[object, ...]:
     fusion, depth = setting
-    standard = _DEFAULT.fusion
     return (
         abs(log(depth / _DEFAULT.depth)),
         depth,
         fusion.kind != standard.kind,
+        fusion.dense_span != standard.dense_span,
         abs(fusion.neighbour_weight - standard.neighbour_weight),
-        abs(fusion.dense_weight - standard.dense_weight) + abs(fusion.rrf_k - standard.rrf_k),
-        fusion.dense_weight,
+        abs(fusion.dense_share - standard.dense_share) + abs(fusion.rrf_k - standard.rrf_k),
+        fusion.dense_share,
     )
 
 

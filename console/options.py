@@ -72,7 +72,7 @@ build_options = options_of(
     ),
     click.option(
         "--title-weight",
-        default=1,
+        default=3,
         show_default=True,
         help="BM25: how many times the words of a title count.",
     ),
@@ -94,18 +94,20 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
         "--fusion", type=click.Choice(["convex", "rrf"]), default="convex", show_default=True
     ),
     click.option(
-        "--dense-weight", default=0.5, show_default=True, help="Convex: weight of the dense list."
+        "--dense-weight",
+        type=float,
+        help="Convex: weight of the dense list.  [default: 0.5; with --encoder static: 0.3]",
     ),
     click.option(
         "--dense-span",
         type=float,
-        help="Convex: multiply that weight by the spread of the list's cosines over this; with"
-        " all-MiniLM-L6-v2 0.35 is worth trying.",
+        help="Convex: that weight is multiplied by the spread of the list's ten best cosines over"
+        " this; 0: not.  [default: 0.12 with all-MiniLM-L6-v2, else 0]",
     ),
     click.option("--rrf-k", default=60.0, show_default=True, help="RRF: its k."),
     click.option(
         "--neighbour-weight",
-        default=0.2,
+        default=0.25,
         show_default=True,
         help="How far fused scores are drawn towards those of similar candidates; 0: not.",
     ),

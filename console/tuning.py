@@ -152,6 +152,8 @@ def _setting(settings: Mapping[str, Any]) -> str:
     parts: list[str] = []
     if settings.get("fusion") == "convex":
         parts.append(f"convex, dense weight {settings['dense_weight']:g}")
+        if settings["dense_span"]:
+            parts.append(f"span {settings['dense_span']:g}")
     elif settings.get("fusion") == "rrf":
         parts.append(f"RRF, k {settings['rrf_k']:g}")
     if settings.get("neighbour_weight"):

@@ -6,8 +6,9 @@ give the same bits.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class BM25Parameters:
     k1: float = 1.2
     b: float = 0.75
     variant: Variant = "lucene"
-    title_weight: int = 1
+    title_weight: int = 3
 
     def __post_init__(self) -> None:
         """Refuse what the formula has no meaning for.
@@ -54,11 +55,18 @@ class BM25Parameters:
             raise ConfigError(f"BM25: title weight is {self.title_weight}, expected at least 1")
 
     def to_json(self) -> dict[str, object]:
-        """The fields by name; without a title weight of 1, which an index that does not say has."""
-        found = asdict(self)
-        if self.title_weight == 1:
-            del found["title_weight"]
-        return found
+        """The fields by name."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "BM25Parameters":
+        """What `to_json` gave; where it is of before titles had a weight, they count once.
+
+        Raises:
+            ConfigError: a value that the formula has no meaning for.
+            TypeError: other fields.
+        """
+        return cls(**{"title_weight": 1, **fields})
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ class LexicalIndex:
         """
         header = _read_header(folder)
         try:
-            index = cls(folder, BM25Parameters(**header["bm25"]))
+            index = cls(folder, BM25Parameters.from_json(header["bm25"]))
             expected = [header[name] for name in ("n_docs", "n_terms", "n_postings")]
         except (KeyError, TypeError, ConfigError) as error:
             raise CorruptIndexError(

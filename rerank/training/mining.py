@@ -23,7 +23,7 @@ from scisearch.rerank.training.relations import RelatedQuery, Relations
 from scisearch.rerank.training.shingles import normalised
 from scisearch.retrieval.bm25 import BM25Retriever
 from scisearch.retrieval.convex import min_max
-from scisearch.retrieval.fusion import Fusion
+from scisearch.retrieval.encoder_fusion import fusion_of
 from scisearch.retrieval.ranking import Retriever, Scored
 
 _BATCH = 64  # queries retrieved together
@@ -142,6 +142,7 @@ def _fused(
 ) -> Iterator[Scored]:
     """The fused list of each query."""
     texts = [query.text for query in queries]
+    fusion = fusion_of(index)
     # one more, since the document that asks is found too
     found = {
         name: one.retrieve(texts, depth=options.last_rank + 1) for name, one in retrievers.items()
@@ -151,7 +152,7 @@ def _fused(
         if len(legs) == 1:
             yield legs["bm25"]
         else:
-            yield Fusion().fuse(legs, index.documents.id_rank)
+            yield fusion.fuse(legs, index.documents.id_rank)
 
 
 def _list_of(

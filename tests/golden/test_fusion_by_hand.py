@@ -7,7 +7,7 @@ from scisearch.retrieval.fusion import Fusion
 from scisearch.retrieval.ranking import Scored, rank
 from scisearch.retrieval.rrf import rrf
 
-ID_RANK = np.arange(5, dtype=np.int32)
+ID_RANK = np.arange(12, dtype=np.int32)
 
 
 def scored(scores: dict[int, float]) -> Scored:
@@ -38,6 +38,8 @@ def test_a_dense_list_weighs_by_its_spread_where_a_span_is_given() -> None:
     expected = [(0.4 * 0.5 + 0.3) / 0.7, 0.4 / 0.7, 0.1 / 0.7, 0.0]
     assert fused.scores.tolist() == pytest.approx(expected)
     plain = Fusion(dense_weight=0.6).fuse(legs, ID_RANK)
+    none = Fusion(dense_weight=0.6, dense_span=0).fuse(legs, ID_RANK)
+    assert none.scores.tolist() == plain.scores.tolist()
     same = Fusion(dense_weight=0.6, dense_span=0.3).fuse(legs, ID_RANK)
     assert same.scores.tolist() == pytest.approx(plain.scores.tolist()), "its own spread"
 
@@ -56,6 +58,19 @@ def test_a_span_needs_a_list_that_tells_documents_apart(weight: float) -> None:
     assert np.isfinite(level.scores).all()
 
 
+def test_the_spread_is_that_of_the_ten_best() -> None:
+    """Cosines 0.9 to 0.81 are 0.09 apart, half of 0.18; what comes after them tells nothing."""
+    bm25 = scored({0: 2.0, 11: 1.0})
+    for last in (0.81, 0.5, 0.1):
+        dense = scored({**{i: 0.9 - 0.01 * i for i in range(10)}, 10: last})
+        fused = Fusion(dense_weight=0.5, dense_span=0.18).fuse(
+            {"bm25": bm25, "dense": dense}, ID_RANK
+        )
+        assert fused.ordinals.tolist()[:2] == [0, 1]
+        second = (1 - 0.01 / (0.9 - last)) / 3  # of a third, which is the dense list's
+        assert fused.scores.tolist()[:2] == pytest.approx([1.0, second], rel=1e-5)
+
+
 def test_equal_scores_and_single_documents_are_all_best() -> None:
     assert min_max(np.array([3.0, 3.0])).tolist() == [1.0, 1.0]
     assert min_max(np.array([3.0])).tolist() == [1.0]
@@ -72,8 +87,8 @@ def test_wrong_numbers_are_named() -> None:
         Fusion(dense_weight=1.5)
     with pytest.raises(ConfigError, match=r"RRF k -1; expected a number of at least 0"):
         Fusion(rrf_k=-1)
-    for span in (0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(ConfigError, match=r"dense span .*; expected a number above 0"):
+    for span in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match=r"dense span .*; expected a number of at least 0"):
             Fusion(dense_span=span)
     with pytest.raises(ConfigError, match=r"weights .*expected one weight of at least 0"):
         convex([scored({0: 1.0})], [], ID_RANK)

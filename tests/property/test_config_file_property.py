@@ -17,7 +17,7 @@ fusions = st.builds(
     st.sampled_from(FUSION_KINDS),
     shares,
     st.floats(0, allow_infinity=False),
-    dense_span=st.none() | st.floats(0.01, 2),
+    dense_span=st.none() | st.floats(0, 2),
 )
 configs = st.builds(
     SearchConfig,

@@ -34,6 +34,7 @@ from scisearch.rerank.scoring import RerankScores
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.rerank.stage import RerankStage
 from scisearch.rerank.truncation import Truncation
+from scisearch.retrieval.fusion import Fusion
 from scisearch.retrieval.ranking import Ordinals, Query, Scored, rank
 
 N_DOCS, N_QUERIES = 40, 20
@@ -96,7 +97,7 @@ def lists() -> list[QueryLists]:
 
 
 def small_grid() -> Grid:
-    return tuning_grid([20], [10], kept=KEPT, fused=True)
+    return tuning_grid([20], [10], kept=KEPT, fusion=Fusion(dense_weight=0.5, dense_span=0.3))
 
 
 def report(tmp_path: Path) -> TuningReport:
@@ -166,16 +167,28 @@ def test_scores_of_other_work_are_not_taken_up(tmp_path: Path) -> None:
 
 def test_the_grid_prefers_what_is_near_the_default_and_reranks_little() -> None:
     grid = small_grid()
-    assert (grid.fusions[0][1], grid.fusions[0][0].dense_weight) == (100, 0.5)
+    assert (grid.fusions[0][1], grid.fusions[0][0].dense_share) == (100, 0.5)
     assert grid.default_fusion == 0
     depths = [depth for depth, _ in grid.reranks]
     assert depths == sorted(depths)
     assert grid.reranks[0] == (10, KEPT)
     assert grid.reranks[grid.default_rerank] == (100, KEPT)
     assert all(one.weight > 0 for _, one in grid.reranks)
-    alone = tuning_grid([20], [10, 200], kept=KEPT, fused=False)
+    alone = tuning_grid([20], [10, 200], kept=KEPT, fusion=None)
     assert [depth for _, depth in alone.fusions] == [200]
-    assert tuning_grid([20], [10], kept=None, fused=True).reranks == ()
+    assert tuning_grid([20], [10], kept=None, fusion=Fusion()).reranks == ()
+
+
+def test_the_grid_has_no_span_beside_that_of_the_encoder_or_a_usual_one() -> None:
+    for asked, spans in ((0.3, {0.0, 0.3}), (0.0, {0.0, 0.12})):
+        standard = Fusion(dense_weight=0.5, dense_span=asked)
+        grid = tuning_grid([20], [10], kept=None, fusion=standard)
+        convex = [fusion for fusion, _ in grid.fusions if fusion.kind == "convex"]
+        assert {fusion.dense_span for fusion in convex} == spans
+        assert len(set(grid.fusions)) == len(grid.fusions)
+        assert grid.fusions[grid.default_fusion] == (standard, 100)
+        settings = settings_of_system("hybrid", grid, (0, grid.default_fusion), SearchConfig())
+        assert settings["dense_span"] == asked
 
 
 def test_depths_fit_the_corpus() -> None:
