@@ -99,7 +99,7 @@ def candidates(
                 fused = (
                     next(iter(mine.values()))
                     if len(mine) == 1
-                    else Fusion(dense_span=0).fuse(mine, index.documents.id_rank)
+                    else Fusion().fuse(mine, index.documents.id_rank)
                 )
                 told = _told(
                     one, fused, index.documents, generator=generator, kept=options.negatives
