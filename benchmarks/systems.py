@@ -16,10 +16,14 @@ from scisearch.index.builder import build_index
 from scisearch.index.corpus import open_corpus
 from scisearch.index.errors import ConfigError, RankingError
 from scisearch.index.generations import CURRENT_NAME
-from scisearch.index.models import DEFAULT_BI_ENCODER, FAST_CROSS_ENCODER, resolve_model
+from scisearch.index.models import (
+    DEFAULT_BI_ENCODER,
+    FAST_CROSS_ENCODER,
+    STATIC_ENCODER,
+    resolve_model,
+)
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.progress import NoProgress, Progress
-from scisearch.index.static_encoder import STATIC_ENCODER
 from scisearch.pipeline import SearchPipeline
 from scisearch.rerank.search_config import MODES, SearchConfig
 from scisearch.retrieval.dense import DenseRetriever, open_dense

@@ -8,14 +8,16 @@ from typing import Any
 
 from scisearch.benchmarks.reweighing import INTERPOLATIONS
 from scisearch.index.errors import ConfigError
+from scisearch.index.models import DEFAULT_BI_ENCODER
 from scisearch.rerank.interpolation import Interpolation
 from scisearch.rerank.search_config import SearchConfig
+from scisearch.retrieval.encoder_fusion import NUMBERS
 from scisearch.retrieval.fusion import Fusion
 
 DEPTHS = (20, 50, 100, 200, 500, 1000)
 RERANK_DEPTHS = (20, 50, 100)
 _WEIGHTS = tuple(round(0.05 * step, 2) for step in range(1, 20))
-_SPAN = 0.12  # tried beside none where the bi-encoder's is not known
+_SPAN = NUMBERS[DEFAULT_BI_ENCODER].span  # tried beside none where the bi-encoder's is not known
 _RRF_KS = (10.0, 30.0, 60.0, 100.0)
 _LEAST_DEPTH = 10  # nDCG@10 looks at so many
 _DEFAULT = SearchConfig()

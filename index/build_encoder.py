@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scisearch.index.build_plan import BuildConfig
-from scisearch.index.models import DEFAULT_BI_ENCODER, ResolvedModel, resolve_model
+from scisearch.index.models import (
+    DEFAULT_BI_ENCODER,
+    STATIC_ENCODER,
+    ResolvedModel,
+    resolve_model,
+)
 from scisearch.index.runtimes import Choice, choose_for_encoder, devices_of, encoder_on
 from scisearch.index.static_encoder import (
-    STATIC_ENCODER,
     STATIC_FOLDER,
     STATIC_VERSION,
     WEIGHTS_NAME,

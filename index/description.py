@@ -7,10 +7,9 @@ from pathlib import Path
 
 from scisearch.index.builder import LAST_BUILD_NAME
 from scisearch.index.errors import ModelError
-from scisearch.index.models import DEFAULT_CROSS_ENCODER, Kind, resolve_model
+from scisearch.index.models import DEFAULT_CROSS_ENCODER, STATIC_ENCODER, Kind, resolve_model
 from scisearch.index.opened import OpenIndex
 from scisearch.index.runtimes import told
-from scisearch.index.static_encoder import STATIC_ENCODER
 
 
 def describe(index: OpenIndex) -> dict[str, object]:

@@ -19,6 +19,7 @@ Kind = Literal["bi-encoder", "cross-encoder"]
 Source = Literal["folder", "built-in", "cache", "hub"]
 
 DEFAULT_BI_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+STATIC_ENCODER = "static"  # what --encoder calls the one that an index has of its own words
 DEFAULT_CROSS_ENCODER = "scisearch/science-cross-encoder"
 FAST_CROSS_ENCODER = "scisearch/science-cross-encoder-fast"  # three of its layers
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from scisearch.index.encoder import Vectors
 from scisearch.index.errors import CorruptIndexError
+from scisearch.index.models import STATIC_ENCODER
 from scisearch.index.static_words import WordIds, word_tokenizer
 
-STATIC_ENCODER = "static"  # what --encoder calls it
 STATIC_FOLDER = "encoder"  # of a generation
 STATIC_VERSION = 1  # rises whenever the same corpus would give another encoder
 WEIGHTS_NAME = "model.safetensors"

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from scisearch.index.encoder import Encoder, Vectors
 from scisearch.index.errors import ModelError
-from scisearch.index.models import resolve_model
+from scisearch.index.models import STATIC_ENCODER, resolve_model
 from scisearch.index.opened import OpenIndex
 from scisearch.index.runtimes import Runtime, open_encoder
-from scisearch.index.static_encoder import STATIC_ENCODER
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.index.vectors import VectorIndex
 from scisearch.retrieval.ranking import IdRank, Mask, Scored, rank

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from scisearch.index.models import DEFAULT_BI_ENCODER, built_in_model
+from scisearch.index.models import DEFAULT_BI_ENCODER, STATIC_ENCODER, built_in_model
 from scisearch.index.opened import OpenIndex
-from scisearch.index.static_encoder import STATIC_ENCODER
 from scisearch.retrieval.fusion import DENSE_WEIGHT, Fusion
 
 

@@ -23,12 +23,12 @@ from scisearch.index.manifest import file_sha256
 from scisearch.index.models import (
     DEFAULT_BI_ENCODER,
     DEFAULT_CROSS_ENCODER,
+    STATIC_ENCODER,
     ResolvedModel,
     resolve_model,
 )
 from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import Progress, stage_of
-from scisearch.index.static_encoder import STATIC_ENCODER
 from scisearch.retrieval.ranking import Query, Run
 from scisearch.retrieval.trec import format_run, read_run
 

@@ -96,6 +96,7 @@ def candidates(
             legs = {name: one.retrieve(texts, depth=DEPTH + 1) for name, one in retrievers.items()}
             for place, one in enumerate(part):
                 mine = {name: found[place] for name, found in legs.items()}
+                # as the shipped weights were made: not with what is known of the encoder by now
                 fused = (
                     next(iter(mine.values()))
                     if len(mine) == 1
