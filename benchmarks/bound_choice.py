@@ -126,8 +126,8 @@ def _scale(parts: Sequence[Part], interpolation: Interpolation) -> float:
     """Newcomers that came, over all places where it is asked, for each that was expected."""
     came, expected = 0.0, 0.0
     for _, candidates, bound in parts:
-        rule = StoppingRule(interpolation, bound)
         for one in candidates:
+            rule = StoppingRule(interpolation.for_candidates(one.lengths), bound)
             final = reranked(one, interpolation)
             top = {hit.doc_id for hit in final.hits[:TOP]}
             for end in list(round_ends(len(one.fused)))[:-1]:
@@ -142,17 +142,22 @@ def _stopped(
     """Collection -> what stopping with this allowance does to it."""
     found: dict[str, list[Stopped]] = {}
     for collection, candidates, bound in parts:
-        rule = StoppingRule(interpolation, replace(bound, allowed=allowed))
-        one = _judged(collection, candidates, rule)
+        one = _judged(collection, candidates, interpolation, replace(bound, allowed=allowed))
         found.setdefault(collection.name, []).append(one)
     return {name: _mean(of) for name, of in found.items()}
 
 
 def _judged(
-    collection: Collection, candidates: Sequence[Candidates], rule: StoppingRule
+    collection: Collection,
+    candidates: Sequence[Candidates],
+    setting: Interpolation,
+    bound: LogitBound,
 ) -> Stopped:
-    ends = [scored_until_stop(rule, ScoredList(one.fused, one.logits)) for one in candidates]
-    setting = rule.interpolation
+    rules = [StoppingRule(setting.for_candidates(one.lengths), bound) for one in candidates]
+    ends = [
+        scored_until_stop(rule, ScoredList(one.fused, one.logits))
+        for rule, one in zip(rules, candidates, strict=True)
+    ]
     full = {one.query_id: reranked(one, setting) for one in candidates}
     early = {
         one.query_id: reranked(one, setting, end) for one, end in zip(candidates, ends, strict=True)
@@ -166,7 +171,7 @@ def _judged(
     ]
     expected = [
         rule.agreement(one.fused, one.logits[:end])
-        for one, end in zip(candidates, ends, strict=True)
+        for rule, one, end in zip(rules, candidates, ends, strict=True)
     ]
     return Stopped(
         queries=len(candidates),

@@ -4,7 +4,7 @@ Every candidate is scored once; each weight and normalisation then only weighs t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 
 import numpy as np
@@ -23,7 +23,7 @@ from scisearch.benchmarks.reweighing import (
 from scisearch.benchmarks.scoring import evaluate
 from scisearch.index.errors import ConfigError
 from scisearch.index.opened import open_index
-from scisearch.rerank.interpolation import Interpolation
+from scisearch.rerank.interpolation import Interpolation, Normalisation
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.rerank.stage import open_rerank_stage
 from scisearch.retrieval.encoder_fusion import fusion_of
@@ -32,12 +32,16 @@ from scisearch.retrieval.ranking import Hit, IdRank, RankedList, Scored, strictl
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """One query's candidates in fused order, and what both sides say; arrays are (n,) float32."""
+    """One query's candidates in fused order, and what both sides say; arrays are (n,) float32.
+
+    `lengths` are the tokens of the best ones' documents, where the weight depends on them.
+    """
 
     query_id: str
     doc_ids: tuple[str, ...]
     fused: NDArray[np.float32]
     logits: NDArray[np.float32]
+    lengths: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,11 @@ class InterpolationChoice:
     @property
     def unused(self) -> float:
         """nDCG@10 of the fused list alone."""
-        return self.means[Interpolation(0.0)]
+        return self.mean(0.0, "logit")
+
+    def mean(self, weight: float, normalisation: Normalisation) -> float:
+        """nDCG@10 with this weight, its lengths those of the others."""
+        return self.means[Interpolation(weight, normalisation, self.chosen.lengths)]
 
     def to_json(self) -> dict[str, object]:
         """The choice as JSON values."""
@@ -64,8 +72,11 @@ class InterpolationChoice:
 
 def choose_interpolation(
     scored: Sequence[tuple[Collection, Sequence[Candidates]]],
+    lengths: tuple[int, int] | None = None,
 ) -> InterpolationChoice:
     """The setting with the highest mean over collections; of equal ones that of lower weight.
+
+    All that are tried have these `lengths`.
 
     Raises:
         ConfigError: there is no collection.
@@ -73,9 +84,10 @@ def choose_interpolation(
     """
     if not scored:
         raise ConfigError("found no dev collection, expected at least one to choose the weight on")
-    rows = np.array([_means(collection, candidates) for collection, candidates in scored])
-    means = {setting: fmean(rows[:, i]) for i, setting in enumerate(INTERPOLATIONS)}
-    chosen = max(INTERPOLATIONS, key=lambda setting: (means[setting], -setting.weight))
+    tried = [replace(setting, lengths=lengths) for setting in INTERPOLATIONS]
+    rows = np.array([_means(collection, candidates, tried) for collection, candidates in scored])
+    means = {setting: fmean(rows[:, i]) for i, setting in enumerate(tried)}
+    chosen = max(tried, key=lambda setting: (means[setting], -setting.weight))
     sizes = {collection.name: len(candidates) for collection, candidates in scored}
     return InterpolationChoice(chosen, means, sizes)
 
@@ -99,18 +111,29 @@ def score_candidates(
     ]
     heads = [head.cut(config.rerank_depth) for head in heads]
     work = [(one.query, head.ordinals) for one, head in zip(lists, heads, strict=True)]
-    scored = score_once(open_rerank_stage(index, config), work, progress=progress)
+    stage = open_rerank_stage(index, config)
+    scored = score_once(stage, work, progress=progress)
     return [
-        Candidates(query.query_id, tuple(documents.doc_ids(ordinals)), head.scores, logits)
+        Candidates(
+            query.query_id,
+            tuple(documents.doc_ids(ordinals)),
+            head.scores,
+            logits,
+            stage.lengths(ordinals),
+        )
         for head, (query, ordinals, logits) in zip(heads, scored, strict=True)
     ]
 
 
-def _means(collection: Collection, candidates: Sequence[Candidates]) -> NDArray[np.float64]:
+def _means(
+    collection: Collection, candidates: Sequence[Candidates], settings: Sequence[Interpolation]
+) -> NDArray[np.float64]:
     """Mean nDCG@10 of each setting over the collection's answerable queries, (n_settings,)."""
     fused = {one.query_id: _as_given(one) for one in candidates}
     n_queries = evaluate(fused, collection.qrels, (MEASURE,), name=collection.name).n_queries
-    rows = [_row(collection, one) for one in candidates if one.query_id in collection.qrels]
+    rows = [
+        _row(collection, one, settings) for one in candidates if one.query_id in collection.qrels
+    ]
     means: NDArray[np.float64] = np.sum(rows, axis=0) / n_queries
     return means
 
@@ -118,11 +141,14 @@ def _means(collection: Collection, candidates: Sequence[Candidates]) -> NDArray[
 def reranked(one: Candidates, setting: Interpolation, scored: int | None = None) -> RankedList:
     """The query's list with this setting, as a search would give it; of the first `scored` only."""
     head, id_rank = _numbered(one)
+    setting = setting.for_candidates(one.lengths)
     final = setting.interpolate_first(head, one.logits[:scored], id_rank)
     return _listed(one, [one.doc_ids[i] for i in final.ordinals.tolist()], final.scores)
 
 
-def _row(collection: Collection, one: Candidates) -> NDArray[np.float64]:
+def _row(
+    collection: Collection, one: Candidates, settings: Sequence[Interpolation]
+) -> NDArray[np.float64]:
     """The query's nDCG@10 with each setting."""
     head, id_rank = _numbered(one)
     places = {doc_id: place for place, doc_id in enumerate(one.doc_ids)}
@@ -131,7 +157,8 @@ def _row(collection: Collection, one: Candidates) -> NDArray[np.float64]:
         places.get,
         collection.protocol.ignored.get(one.query_id, ()),
     )
-    return interpolated_row(head, one.logits, INTERPOLATIONS, id_rank, judged)
+    own = [setting.for_candidates(one.lengths) for setting in settings]
+    return interpolated_row(head, one.logits, own, id_rank, judged)
 
 
 def _numbered(one: Candidates) -> tuple[Scored, IdRank]:

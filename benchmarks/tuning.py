@@ -177,7 +177,13 @@ def _systems(
         scores = ScoreFile(request.work / "scores.jsonl", fingerprint)
         scores.score(reranker, candidates(lists, heads), progress=progress)
         tables["rerank"] = rerank_tables(
-            lists, heads, scores, grid, id_rank=id_rank, progress=progress
+            lists,
+            heads,
+            scores,
+            grid,
+            id_rank=id_rank,
+            lengths_of=reranker.lengths,
+            progress=progress,
         )
     defaults = {
         "hybrid": (0, grid.default_fusion),

@@ -124,8 +124,9 @@ def settings_of_system(
         settings["neighbour_weight"] = fusion.neighbour_weight
     if system == "rerank":
         settings["rerank_depth"], interpolation = grid.reranks[places[1]]
-        settings["rerank_weight"] = interpolation.weight
-        settings["rerank_normalisation"] = interpolation.normalisation
+        if interpolation.lengths is None:  # else it is the model's own, which no config can say
+            settings["rerank_weight"] = interpolation.weight
+            settings["rerank_normalisation"] = interpolation.normalisation
         if models.reranker is not None:
             settings["reranker"] = _found_from_anywhere(models.reranker)
     return settings
@@ -160,7 +161,8 @@ def _from_default(setting: FusionSetting, standard: Fusion) -> tuple[object, ...
 
 def _distance(one: Interpolation, kept: Interpolation) -> tuple[object, ...]:
     same = one.normalisation == kept.normalisation
-    return (not same, abs(one.weight - kept.weight), one.weight, one.normalisation)
+    other = one.lengths != kept.lengths
+    return (not same, abs(one.weight - kept.weight), other, one.weight, one.normalisation)
 
 
 def _found_from_anywhere(model: str) -> str:

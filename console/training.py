@@ -111,7 +111,7 @@ def render_interpolation(choice: "InterpolationChoice", *, markdown: bool = Fals
     rows = [
         [
             f"{weight:.2f}",
-            *(f"{choice.means[Interpolation(weight, name)]:.4f}" for name in NORMALISATIONS),
+            *(f"{choice.mean(weight, name):.4f}" for name in NORMALISATIONS),
         ]
         for weight in weights
     ]
@@ -120,8 +120,16 @@ def render_interpolation(choice: "InterpolationChoice", *, markdown: bool = Fals
     return (
         f"{table.markdown() if markdown else table.plain()}\n\n"
         f"Mean nDCG@10 over {names}. Kept: {choice.chosen.weight:g} with"
-        f" {choice.chosen.normalisation}; the fused list alone has {choice.unused:.4f}."
+        f" {choice.chosen.normalisation}{_for_lengths(choice.chosen)};"
+        f" the fused list alone has {choice.unused:.4f}."
     )
+
+
+def _for_lengths(setting: Interpolation) -> str:
+    if setting.lengths is None:
+        return ""
+    short, long = setting.lengths
+    return f", whole from {long} tokens of the candidates' median document, none to {short}"
 
 
 def render_bound(choice: "BoundChoice", *, markdown: bool = False) -> str:

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scisearch.index.cache_folder import cache_folder
 from scisearch.index.models import ResolvedModel
 from scisearch.index.runtimes import Choice, choose, devices_of
@@ -99,6 +102,10 @@ class LocalCrossEncoder:
     ) -> list[Truncation]:
         """For each query, how much of its pairs is not read; nothing is scored."""
         return self._scorer.truncation(queries, candidates)
+
+    def lengths(self, ordinals: Ordinals) -> NDArray[np.int64]:
+        """How many tokens each document has, whole, without special ones; (n,)."""
+        return self._scorer.lengths(ordinals)
 
 
 class TorchCrossEncoder(LocalCrossEncoder):

@@ -1,7 +1,7 @@
 """The final score: the cross-encoder's opinion and the first stages', weighed."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,6 +15,7 @@ Normalisation = Literal["logit", "minmax", "zscore"]
 NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 
 LOGIT_SCALE = 10.0  # logits that weigh as much as the whole range of the fused scores
+AMONG = 20  # candidates, the best fused ones, whose lengths tell what a query's candidates are like
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +28,23 @@ class Interpolation:
     `minmax` moves each side to [0, 1] (all 1 where they are equal); `zscore` to mean 0 and standard
     deviation 1 (all 0 where they are equal), so that one outlier does not flatten the rest. With
     weight 1 the cross-encoder alone decides, with weight 0 it is not heard.
+
+    `lengths` (short, long) lets the weight depend on how much there is to read: `for_candidates`
+    gives a query whose candidates have at most `short` tokens the weight 0, from `long` on the
+    whole one, and in between a straight line. A title, or an abstract of three lines, fits into the
+    first stages' vectors and terms as it is.
     """
 
     weight: float = 0.5
     normalisation: Normalisation = "minmax"
+    lengths: tuple[int, int] | None = None  # tokens of a document; None: the weight is the same
 
     def __post_init__(self) -> None:
         """Check the options.
 
         Raises:
-            ConfigError: the weight is not in [0, 1], or the normalisation is unknown.
+            ConfigError: the weight is not in [0, 1], the normalisation is unknown, or the lengths
+                do not rise.
         """
         if not 0 <= self.weight <= 1:  # also false for NaN
             raise ConfigError(
@@ -48,16 +56,36 @@ class Interpolation:
                 f"rerank normalisation {self.normalisation!r};"
                 f" expected one of {', '.join(NORMALISATIONS)}"
             )
+        if self.lengths is not None and not 0 <= self.lengths[0] < self.lengths[1]:
+            raise ConfigError(
+                f"rerank lengths {self.lengths}; expected two numbers of tokens, the second larger"
+            )
 
     def changed(self, weight: float | None, normalisation: Normalisation | None) -> "Interpolation":
         """The same with another weight or normalisation, where one is given.
 
+        A weight that is given is the weight of every query, whatever its candidates' lengths.
+
         Raises:
             ConfigError: as for the constructor.
         """
-        return Interpolation(
-            self.weight if weight is None else weight, normalisation or self.normalisation
-        )
+        normalisation = normalisation or self.normalisation
+        if weight is None:
+            return replace(self, normalisation=normalisation)
+        return Interpolation(weight, normalisation)
+
+    def for_candidates(self, lengths: NDArray[np.integer]) -> "Interpolation":
+        """The interpolation of one query, the same for all of its candidates.
+
+        `lengths` is (n,), the tokens of each candidate's whole document, best fused one first; the
+        median of the first AMONG counts.
+        """
+        if self.lengths is None:
+            return self
+        short, long = self.lengths
+        median = float(np.median(lengths[:AMONG])) if len(lengths) else 0.0
+        share = min(1.0, max(0.0, (median - short) / (long - short)))
+        return Interpolation(self.weight * share, self.normalisation)
 
     def interpolate(self, fused: Scored, logits: NDArray[np.floating], id_rank: IdRank) -> Scored:
         """The candidates of `fused` in their final order.

@@ -1,7 +1,7 @@
 """What is kept with a cross-encoder's weights beside the weights: `scisearch.json` in its folder.
 
     {
-      "interpolation": {"weight": 0.5, "normalisation": "minmax"},
+      "interpolation": {"weight": 0.5, "normalisation": "minmax", "lengths": null},
       "calibration": null,
       "bound": null
     }
@@ -49,15 +49,23 @@ def read_model_settings(folder: Path) -> ModelSettings:
             raise TypeError(f"calibration is {calibration!r}")
         bound = values.get("bound")
         return ModelSettings(
-            Interpolation(**weighed),
+            _interpolation(weighed),
             calibration,
             None if bound is None else LogitBound.from_json(bound),
         )
     except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
         raise ModelError(
-            f"{path}: {error}; expected interpolation (weight, normalisation), calibration and"
-            " bound as `search train` writes them; remove the file to use the defaults"
+            f"{path}: {error}; expected interpolation (weight, normalisation, lengths), calibration"
+            " and bound as `search train` writes them; remove the file to use the defaults"
         ) from error
+
+
+def _interpolation(values: Mapping[str, Any]) -> Interpolation:
+    lengths = values.get("lengths")
+    if lengths is None:
+        return Interpolation(**values)
+    short, long = map(int, lengths)
+    return Interpolation(**{**values, "lengths": (short, long)})
 
 
 def write_model_settings(folder: Path, settings: ModelSettings) -> None:

@@ -46,6 +46,10 @@ class CrossEncoder(Protocol):
         """For each query, how much of its pairs is not read; nothing is scored."""
         ...
 
+    def lengths(self, ordinals: Ordinals) -> NDArray[np.int64]:
+        """How many tokens each document has, whole, (n,)."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FirstScores:
@@ -76,7 +80,7 @@ class Rounds:
         heads: Sequence[Scored],
         *,
         limits: Limits = _NO_LIMITS,
-        rule: StoppingRule | None = None,
+        rules: Sequence[StoppingRule] | None = None,
         watch: Stopwatch | None = None,
     ) -> list[FirstScores]:
         """Score candidates in their order.
@@ -85,14 +89,16 @@ class Rounds:
             queries: their texts.
             heads: the candidates of each, in fused order.
             limits: when to end early.
-            rule: says whether the top may still change; None: nothing does, so `auto` scores all.
+            rules: each query's, which says whether its top may still change; None: nothing does,
+                so `auto` scores all.
             watch: told the stages' times.
         """
-        work = [_Work(query, head) for query, head in zip(queries, heads, strict=True)]
-        asked = rule if limits.auto else None
-        if asked is None and limits.budget_ms is None:
+        own: Sequence[StoppingRule | None] = rules or [None] * len(queries)
+        work = [_Work(*of) for of in zip(queries, heads, own, strict=True)]
+        asked = limits.auto and rules is not None
+        if not asked and limits.budget_ms is None:
             self._round(work, [len(head) for head in heads], watch)
-            return [one.outcome(rule) for one in work]
+            return [one.outcome() for one in work]
         deadline = self._deadline(limits, len(work))
         while active := [one for one in work if one.stopped_by is None]:
             share = self._share(len(active), deadline)
@@ -100,12 +106,12 @@ class Rounds:
                 for one in active:
                     one.stopped_by = "time"
                 break
-            sizes = [one.next_size(share, asked=asked is not None) for one in active]
+            sizes = [one.next_size(share, asked=asked) for one in active]
             self._round(active, sizes, watch)
-            if asked is not None:
+            if asked:
                 for one in active:
-                    one.ask(asked)
-        return [one.outcome(rule) for one in work]
+                    one.ask()
+        return [one.outcome() for one in work]
 
     def _deadline(self, limits: Limits, queries: int) -> float | None:
         if limits.budget_ms is None:
@@ -146,9 +152,9 @@ class Rounds:
 class _Work:
     """One query on its way."""
 
-    def __init__(self, query: str, head: Scored) -> None:
+    def __init__(self, query: str, head: Scored, rule: StoppingRule | None) -> None:
         self.query = query
-        self._head = head
+        self._head, self._rule = head, rule
         self._logits = np.empty(0, np.float32)
         self._dropped = np.empty(0, np.int64)
         self._from_cache = 0
@@ -171,17 +177,17 @@ class _Work:
         if len(self._logits) == len(self._head):
             self.stopped_by = "end"
 
-    def ask(self, rule: StoppingRule) -> None:
+    def ask(self) -> None:
         """Stop if the rule allows it; it was fitted on what is seen after a whole first round."""
         if self.stopped_by is not None or len(self._logits) < FIRST_ROUND:
             return
-        if rule.stops(self._head.scores, self._logits):
+        if self._rule is not None and self._rule.stops(self._head.scores, self._logits):
             self.stopped_by = "bound"
 
-    def outcome(self, rule: StoppingRule | None) -> FirstScores:
+    def outcome(self) -> FirstScores:
         agreement = 1.0 if self.stopped_by == "end" else None
-        if agreement is None and rule is not None:
-            agreement = rule.agreement(self._head.scores, self._logits)
+        if agreement is None and self._rule is not None:
+            agreement = self._rule.agreement(self._head.scores, self._logits)
         effort = RerankEffort(
             len(self._logits),
             len(self._head),

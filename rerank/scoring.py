@@ -132,6 +132,10 @@ class PairScorer:
             result.cached.extend(np.split(cached, ends))
         return result
 
+    def lengths(self, ordinals: Ordinals) -> NDArray[np.int64]:
+        """How many token ids each document has, whole, (n,)."""
+        return self.documents.gather(ordinals).lengths
+
     def truncation(
         self, queries: Sequence[str], candidates: Sequence[Ordinals]
     ) -> list[Truncation]:

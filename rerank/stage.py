@@ -12,7 +12,7 @@ from scisearch.index.opened import OpenIndex
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.anytime import TOP, LogitBound, StoppingRule
 from scisearch.rerank.calibration import Calibration
-from scisearch.rerank.interpolation import Interpolation
+from scisearch.rerank.interpolation import AMONG, Interpolation
 from scisearch.rerank.model_settings import SETTINGS_FILE, read_model_settings
 from scisearch.rerank.rounds import CrossEncoder, FirstScores, Rounds
 from scisearch.rerank.search_config import Limits, SearchConfig
@@ -21,6 +21,10 @@ from scisearch.retrieval.ranking import IdRank, Ordinals, Scored, rank
 from scisearch.retrieval.results import RerankEffort
 
 _NO_LIMITS = Limits()
+NOT_HEARD = (
+    "the fused order was kept: the candidates are so short that this cross-encoder is not heard"
+    " (--rerank-weight has it heard for all)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +93,23 @@ class RerankStage:
                 " --min-probability or name another --reranker"
             )
         heads = [one.cut(depth) for one in fused]
-        found = self._rounds.score(queries, heads, limits=limits, rule=self._rule(top), watch=watch)
+        settings = [self.setting(head.ordinals) for head in heads]
+        rules = self._rules(settings, top)
+        found = self._rounds.score(queries, heads, limits=limits, rules=rules, watch=watch)
         return [
-            self._likely(self._reranked(whole, head, first, limits), min_probability)
-            for whole, head, first in zip(fused, heads, found, strict=True)
+            self._likely(self._reranked(whole, head, first, setting, limits), min_probability)
+            for whole, head, first, setting in zip(fused, heads, found, settings, strict=True)
         ]
+
+    def setting(self, candidates: Ordinals) -> Interpolation:
+        """How a query is weighed that has these candidates, best fused one first."""
+        return self.interpolation.for_candidates(self.lengths(candidates))
+
+    def lengths(self, candidates: Ordinals) -> NDArray[np.int64]:
+        """The tokens of the candidates that the weight depends on; (0,) where it is the same."""
+        if self.interpolation.lengths is None:
+            return np.empty(0, np.int64)
+        return self._cross_encoder.lengths(candidates[:AMONG])
 
     def logits(
         self, queries: Sequence[str], candidates: Sequence[Ordinals]
@@ -125,22 +141,29 @@ class RerankStage:
             )
         return ()
 
-    def _rule(self, top: int) -> StoppingRule | None:
-        """What says whether the top may still change; None where nothing can."""
+    def _rules(self, settings: Sequence[Interpolation], top: int) -> list[StoppingRule] | None:
+        """What says whether the top of each query may still change; None where nothing can."""
         if self.interpolation.normalisation != "logit":
             return None
-        return StoppingRule(self.interpolation, self._bound, top)
+        return [StoppingRule(setting, self._bound, top) for setting in settings]
 
     def _reranked(
-        self, whole: Scored, head: Scored, first: FirstScores, limits: Limits
+        self,
+        whole: Scored,
+        head: Scored,
+        first: FirstScores,
+        setting: Interpolation,
+        limits: Limits,
     ) -> Reranked:
-        final = self.interpolation.interpolate_first(head, first.logits, self._id_rank)
+        final = setting.interpolate_first(head, first.logits, self._id_rank)
         scored = head.cut(len(first.logits))
         stages = {
             "cross-encoder": rank(scored.ordinals, first.logits, self._id_rank),
             "final": _with_rest(final, whole, len(scored)),
         }
         notes = (*_effort_notes(first.effort), *self.notes(limits), *self._cut_notes(first))
+        if self.interpolation.weight and not setting.weight and len(head):
+            notes = (*notes, NOT_HEARD)
         probabilities = self._probabilities(scored, first.logits)
         return Reranked(stages, notes, probabilities, first.effort)
 

@@ -55,6 +55,33 @@ def test_weight_zero_is_the_fused_order() -> None:
     assert final.ordinals.tolist() == [0, 1, 2]
 
 
+def test_the_weight_rises_with_the_median_length_of_the_best_candidates() -> None:
+    ramp = Interpolation(0.6, "logit", (100, 200))
+    expected = {90: 0.0, 100: 0.0, 125: 0.15, 150: 0.3, 200: 0.6, 900: 0.6}
+    for tokens, weight in expected.items():
+        found = ramp.for_candidates(np.array([5, tokens, 5000]))
+        assert found.weight == pytest.approx(weight)
+        assert (found.normalisation, found.lengths) == ("logit", None)
+    # of twenty, however many follow
+    many = np.array([200] * 11 + [0] * 300)
+    assert ramp.for_candidates(many) == Interpolation(0.6, "logit")
+    assert ramp.for_candidates(np.empty(0, np.int64)).weight == 0
+    assert Interpolation(0.6).for_candidates(np.array([3])) == Interpolation(0.6)
+
+
+def test_a_weight_that_is_asked_for_is_that_of_every_query() -> None:
+    ramp = Interpolation(0.6, "logit", (100, 200))
+    assert ramp.changed(0.3, None) == Interpolation(0.3, "logit")
+    assert ramp.changed(None, None) == ramp
+    assert ramp.changed(None, "zscore") == Interpolation(0.6, "zscore", (100, 200))
+
+
+@pytest.mark.parametrize("lengths", [(200, 100), (100, 100), (-1, 5)])
+def test_lengths_must_rise(lengths: tuple[int, int]) -> None:
+    with pytest.raises(ConfigError, match=r"rerank lengths .*expected two numbers of tokens"):
+        Interpolation(0.5, "logit", lengths)
+
+
 def test_no_candidates_give_an_empty_list() -> None:
     nothing = Scored(np.empty(0, np.int64), np.empty(0, np.float32))
     for normalisation in NORMALISATIONS:

@@ -38,6 +38,19 @@ def test_a_wrong_cross_encoder_gets_none() -> None:
     assert choice.chosen.weight == 0.0
 
 
+def test_the_weight_is_chosen_as_it_will_be_heard() -> None:
+    # the cross-encoder is right, but the documents are as short as to be heard by half
+    ids, fused = ("a", "b"), np.array([1.0, 0.0], np.float32)
+    logits, lengths = np.array([0.0, 5.0], np.float32), np.array([150, 150])
+    one = [Candidates("q", ids, fused, logits, lengths)]
+    plain = choose_interpolation([(collection("one", "b"), one)])
+    halved = choose_interpolation([(collection("one", "b"), one)], (100, 200))
+    assert plain.mean(0.7, "logit") == 1  # 0.7 * 5 / 10 > 0.3
+    assert halved.mean(0.8, "logit") == plain.mean(0.4, "logit") < 1
+    assert (plain.chosen.weight, halved.chosen.lengths) == (0.55, (100, 200))  # min-max
+    assert halved.unused == plain.unused
+
+
 def test_every_collection_weighs_the_same() -> None:
     right = collection("r", "b"), candidates([1.0, 0.0], [0.0, 9.0])
     wrong = collection("w", "a"), candidates([1.0, 0.0], [0.0, 9.0])

@@ -23,6 +23,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_model_settings(tmp_path, settings)
     assert read_model_settings(tmp_path) == settings
     assert [path.name for path in tmp_path.iterdir()] == [SETTINGS_FILE]
+    ramp = ModelSettings(Interpolation(0.7, "logit", (100, 200)))
+    write_model_settings(tmp_path, ramp)
+    assert read_model_settings(tmp_path) == ramp
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         '{"interpolation": {"weight": 2}}',
         '{"interpolation": {"weight": "high"}}',
         '{"interpolation": {"wieght": 0.5}}',
+        '{"interpolation": {"lengths": [1]}}',
+        '{"interpolation": {"lengths": [200, 100]}}',
         '{"calibration": 3}',
         '{"bound": 3}',
         '{"bound": {"allowed": 0.1}}',

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from scisearch.index.errors import ConfigError, ModelError
 from scisearch.index.stopwatch import Stopwatch
@@ -36,6 +37,7 @@ class Known:
         self.seconds = seconds
         self.now = 0.0
         self.calls: list[list[int]] = []
+        self.tokens = 150  # of every document
 
     def score(
         self,
@@ -63,6 +65,9 @@ class Known:
             Truncation(np.full(len(one), 10, np.int64), np.zeros(len(one), np.int64))
             for one in candidates
         ]
+
+    def lengths(self, ordinals: Ordinals) -> NDArray[np.int64]:
+        return np.full(len(ordinals), self.tokens, np.int64)
 
 
 def stage(
@@ -100,6 +105,26 @@ def test_a_bound_that_allows_nothing_is_the_full_rerank_to_the_bit() -> None:
         assert one.ordinals.tolist() == other.ordinals.tolist()
         assert one.scores.tobytes() == other.scores.tobytes()
     assert auto.effort == full.effort
+
+
+def test_short_candidates_keep_their_order_and_stop_after_the_first_round() -> None:
+    ramp = Interpolation(0.8, "logit", (100, 200))
+    found = {}
+    for tokens in (100, 150, 300):
+        model = Known(LOGITS)
+        model.tokens = tokens
+        auto = Limits(auto=True)
+        (found[tokens],) = stage(model, NARROW, ramp).rerank(["q"], [FUSED], depth=N, limits=auto)
+    assert found[100].stages["final"].ordinals.tolist() == FUSED.ordinals.tolist()
+    assert found[100].effort.scored == 20
+    assert any("so short" in note for note in found[100].notes)
+    for tokens, weight in ((150, 0.4), (300, 0.8)):
+        same = stage(Known(LOGITS), NARROW, Interpolation(weight, "logit"))
+        (plain,) = same.rerank(["q"], [FUSED], depth=N, limits=Limits(auto=True))
+        one, other = found[tokens], plain
+        assert one.stages["final"].ordinals.tolist() == other.stages["final"].ordinals.tolist()
+        assert (one.effort, one.notes) == (other.effort, other.notes)
+    assert found[150].stages["final"].ordinals.tolist() != FUSED.ordinals.tolist()
 
 
 def test_auto_stops_and_keeps_the_rest_in_its_order() -> None:
@@ -200,7 +225,7 @@ def test_auto_within_a_budget_stops_at_what_comes_first() -> None:
     rule = StoppingRule(LOGIT, NARROW)
     limits = [Limits(auto=True, budget_ms=ms) for ms in (15_000, 1e9)]
     efforts = [
-        rounds(Known(LOGITS)).score(["q"], [FUSED], limits=one, rule=rule)[0].effort
+        rounds(Known(LOGITS)).score(["q"], [FUSED], limits=one, rules=[rule])[0].effort
         for one in limits
     ]
     assert [one.stopped_by for one in efforts] == ["time", "bound"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from scisearch.benchmarks.candidate_lists import QueryLists
 from scisearch.benchmarks.candidate_scores import ScoreFile
@@ -79,6 +80,9 @@ class LooksUp:
             for of in candidates
         ]
 
+    def lengths(self, ordinals: Ordinals) -> NDArray[np.int64]:
+        return np.full(len(ordinals), 10, np.int64)
+
 
 def lists() -> list[QueryLists]:
     """BM25 has the relevant document at rank 3, dense at rank 5 of another order."""
@@ -112,7 +116,15 @@ def report(tmp_path: Path) -> TuningReport:
     assert len(cross_encoder.pairs) == len(set(cross_encoder.pairs))
     again = ScoreFile(tmp_path / "scores.jsonl", "one")
     assert not any(len(again.missing(query.query_id, ordinals)) for query, ordinals in work)
-    tables["rerank"] = rerank_tables(of, heads, again, grid, id_rank=ID_RANK, progress=NoProgress())
+    tables["rerank"] = rerank_tables(
+        of,
+        heads,
+        again,
+        grid,
+        id_rank=ID_RANK,
+        lengths_of=stage.lengths,
+        progress=NoProgress(),
+    )
     defaults = {"hybrid": (0, grid.default_fusion)}
     defaults["rerank"] = (grid.default_fusion, grid.default_rerank)
     systems = Systems(
