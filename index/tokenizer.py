@@ -50,6 +50,11 @@ class TextTokenizer:
         """
         return hashlib.sha256(self._tokenizer.to_str().encode()).hexdigest()
 
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """The id of each token that is not a special or added one."""
+        return self._tokenizer.get_vocab(with_added_tokens=False)
+
     def encode(self, texts: Sequence[str]) -> list[TokenIds]:
         """Each text's ids, whole, without special tokens around it.
 

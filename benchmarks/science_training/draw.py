@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.benchmarks.science_training.packed import PackedLists
+from scisearch.benchmarks.science_training.twisting import TWISTED, TWISTED_CHANCE, Twisting
+from scisearch.benchmarks.science_training.variation import Rewording, shortened
 from scisearch.index.errors import TrainingError
 from scisearch.rerank.training.sharpness import ScoredRow, Sharpness, fit_by_kind
 
@@ -43,7 +45,7 @@ _LABEL_SHARE = 0.6  # of the other kinds
 _WITHOUT_OFFSET = frozenset({"sentence", "title"})
 _MOST_RELEVANT = 3  # relevant texts in a list
 _UNTITLED = 0.08  # share of the lists whose documents stand without their titles
-_LONGEST_QUERY = 110  # tokens of a document that asks
+_ASKING_TOKENS = (30, 140)  # of a document that asks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +53,8 @@ class DrawnList:
     """A query and n texts as token ids, `relevant` ones first; numbers are (n,) float32.
 
     `offsets` are sharpness times fused score, `corrections` -ln of each inclusion rate;
-    `has_offset` is false where the offsets mean nothing.
+    `has_offset` is false where the offsets mean nothing. `twisted`: the last text is the first one
+    turned round, with its offset and correction.
     """
 
     kind: str
@@ -62,6 +65,7 @@ class DrawnList:
     has_offset: bool
     relevant: int
     label_share: float  # of the target
+    twisted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class DrawOptions:
     rest: int = 3  # negatives of the ranks below
     seed: int = 1
     mixture: Mapping[str, tuple[float, float]] | None = None  # None: MIXTURE
+    varied: bool = True  # other words in queries, texts of other lengths, some turned round
 
 
 class ListSource:
@@ -113,6 +118,7 @@ class ListSource:
             )
         self._shares = np.array([mixture[kind] for kind in self._rows])
         self._next = dict.fromkeys(self._rows, 0)
+        self._rewording, self._twisting = Rewording(packed.words), Twisting(packed.words)
 
     def draw(self, done: float) -> DrawnList:
         """The next list when a share `done` (0 to 1) of the training is done."""
@@ -136,12 +142,15 @@ class ListSource:
         if len(instead):
             head = packed.titles[int(positives[0])] if titled else packed.titles.values[:0]
             texts[0] = np.concatenate([head, instead])
-        query, asking = packed.queries[row], int(packed.asking[row])
-        if asking >= 0 and draw.random() < 0.5:
-            query = packed.document(asking)[:_LONGEST_QUERY]
+        query = self._query(kind, row)
         fused = np.nan_to_num(np.concatenate([positive_scores, scores]).astype(np.float32))
         offsets = np.float32(self._sharpness.of(kind)) * fused
         has_offset = kind not in _WITHOUT_OFFSET and not np.isnan(positive_scores).any()
+        turned = self._turned_round(kind, row, texts[0])
+        if turned is not None:
+            texts[-1], offsets[-1], corrections[-1] = turned, offsets[0], corrections[0]
+        if self._options.varied:
+            texts = shortened(texts, kind, draw)
         return DrawnList(
             kind=kind,
             query=query,
@@ -151,7 +160,24 @@ class ListSource:
             has_offset=has_offset,
             relevant=len(positives),
             label_share=LABEL_SHARES.get(kind, _LABEL_SHARE),
+            twisted=turned is not None,
         )
+
+    def _query(self, kind: str, row: int) -> NDArray[Any]:
+        """The query as it was found, in other words, or the beginning of the paper that asks."""
+        packed, draw = self._packed, self._generator
+        asking = int(packed.asking[row])
+        if asking >= 0 and draw.random() < 0.5:
+            return packed.document(asking)[: int(draw.integers(*_ASKING_TOKENS))]
+        if not self._options.varied:
+            return packed.queries[row]
+        return self._rewording.of(packed.queries[row], kind, draw)
+
+    def _turned_round(self, kind: str, row: int, text: NDArray[Any]) -> NDArray[Any] | None:
+        draw = self._generator
+        if not self._options.varied or kind not in TWISTED or draw.random() >= TWISTED_CHANCE:
+            return None
+        return self._twisting.of(self._packed.queries[row], text, draw)
 
     def _positives(self, kind: str, row: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """One to three of the relevant documents, candidates where one is."""

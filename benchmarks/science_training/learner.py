@@ -17,6 +17,7 @@ from scisearch.benchmarks.science_training.micro_batches import MicroBatch, Step
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.settings import Clock, Settings
 from scisearch.benchmarks.science_training.state import State
+from scisearch.benchmarks.science_training.twisting import TWISTED_SHARE
 from scisearch.rerank.training.sharpness import Sharpness
 from scisearch.rerank.training.soft_loss import soft_losses, soft_targets
 
@@ -76,6 +77,7 @@ class Learner:
             has_offset=_to(step.has_offset, logits),
             label_share=_to(step.label_shares, logits),
         )
+        targets = with_twisted(targets, _to(step.twisted, logits))
         loss = soft_losses(logits, corrections, targets).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         if not self._update(done):
@@ -148,6 +150,18 @@ def steps(
             cls_id=packed.cls_id,
             sep_id=packed.sep_id,
         )
+
+
+def with_twisted(targets: Tensor, twisted: Tensor) -> Tensor:
+    """The targets, (lists, texts), with a fixed share for the last text where it is twisted.
+
+    The others share the rest as they did among themselves. `twisted` is (lists,), 0 or 1.
+    """
+    others = targets.clone()
+    others[:, -1] = 0
+    others *= (1 - TWISTED_SHARE) / others.sum(dim=1, keepdim=True)
+    others[:, -1] = TWISTED_SHARE
+    return torch.where(twisted[:, None] > 0, others, targets)
 
 
 def _losses(logits: Tensor, step: Step) -> StepLosses:

@@ -37,6 +37,7 @@ class Step:
     has_offset: NDArray[np.float32]
     relevant: NDArray[np.float32]  # 1 at relevant texts, else 0
     label_shares: NDArray[np.float32]  # (lists,)
+    twisted: NDArray[np.float32]  # (lists,), 1 where the last text is a relevant one turned round
 
 
 def make_step(
@@ -53,6 +54,7 @@ def make_step(
             np.float32
         ),
         label_shares=np.array([one.label_share for one in lists], np.float32),
+        twisted=np.array([one.twisted for one in lists], np.float32),
     )
 
 

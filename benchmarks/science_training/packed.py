@@ -13,9 +13,10 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from scisearch.benchmarks.science_training.words import Words
 from scisearch.index.errors import TrainingError
 
-FORMAT = 1
+FORMAT = 2
 _DTYPE = np.uint16  # vocabularies of more than 65,536 tokens are refused
 
 
@@ -49,6 +50,7 @@ class PackedLists:
     a positive that is no candidate. Of a list's negatives the first `n_top` are all there were at
     the top ranks, the others a share `rate` of those below. `instead` is what the only positive's
     text is replaced by: the abstract without the sentence that asks; empty where it is not.
+    `words` are ids that lists are varied with.
     """
 
     kinds: tuple[str, ...]  # what `kind` counts
@@ -64,6 +66,7 @@ class PackedLists:
     instead: Ragged
     titles: Ragged
     texts: Ragged
+    words: Words
     cls_id: int = 101
     sep_id: int = 102
     facts: Mapping[str, object] = field(default_factory=dict)  # for the card: counts, licences
@@ -109,6 +112,7 @@ def write_packed(packed: PackedLists, path: Path) -> None:
         "kinds": packed.kinds,
         "cls": packed.cls_id,
         "sep": packed.sep_id,
+        "words": packed.words.to_json(),
         "facts": packed.facts,
     }
     arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
@@ -147,6 +151,7 @@ def read_packed(path: Path) -> PackedLists:
     return PackedLists(
         kinds=kinds,
         **found,
+        words=Words.from_json(head["words"]),
         cls_id=head["cls"],
         sep_id=head["sep"],
         facts=head["facts"],

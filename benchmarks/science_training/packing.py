@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from scisearch.benchmarks.science_training.candidates import Told
 from scisearch.benchmarks.science_training.packed import PackedLists, Ragged, token_row
+from scisearch.benchmarks.science_training.words import find_words
 from scisearch.index.documents import Documents
 from scisearch.index.errors import ModelError, TrainingError
 from scisearch.index.tokenizer import TextTokenizer, read_tokenizer
 
 _CHUNK = 4096  # texts tokenised together
+_ASKED_BY_PAPERS = ("cocitation", "citation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def pack_lists(
         instead=_ids(tokens, [_instead(one, documents) for one in told], lengths.text),
         titles=_ids(tokens, [one.title for one in held], lengths.title),
         texts=_ids(tokens, [one.text for one in held], lengths.text),
+        words=find_words(tokens),
         cls_id=cls_id,
         sep_id=sep_id,
         facts=_facts(told, len(held)),
@@ -90,7 +93,8 @@ def _tokenizer(folder: Path) -> tuple[TextTokenizer, int, int]:
 
 
 def _asking(numbers: _Numbers, one: Told) -> int:
-    if one.asking is None or one.chosen.kind != "cocitation":
+    """The paper whose beginning may stand for the query, or -1."""
+    if one.asking is None or one.chosen.kind not in _ASKED_BY_PAPERS:
         return -1
     return int(numbers.of(one.chosen.corpus, np.array([one.asking]))[0])
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from scisearch.benchmarks.science_training.__main__ import main
 from scisearch.benchmarks.science_training.draw import packed_sharpness
 from scisearch.benchmarks.science_training.fast_bert import load_fast_bert
-from scisearch.benchmarks.science_training.learner import Learner, steps
+from scisearch.benchmarks.science_training.learner import Learner, steps, with_twisted
 from scisearch.benchmarks.science_training.micro_batches import Step
 from scisearch.benchmarks.science_training.packed import read_packed
 from scisearch.benchmarks.science_training.settings import (
@@ -127,7 +127,15 @@ def objective(logits: torch.Tensor, step: Step) -> torch.Tensor:
         has_offset=torch.from_numpy(step.has_offset),
         label_share=torch.from_numpy(step.label_shares),
     )
+    targets = with_twisted(targets, torch.from_numpy(step.twisted))
     return torch.nn.functional.cross_entropy(logits + torch.from_numpy(step.corrections), targets)
+
+
+def test_a_twisted_text_has_its_share_and_the_others_keep_theirs_among_themselves() -> None:
+    targets = torch.tensor([[0.6, 0.2, 0.2], [0.5, 0.3, 0.2]])
+    found = with_twisted(targets, torch.tensor([1.0, 0.0]))
+    assert found[0].tolist() == pytest.approx([0.78 * 0.75, 0.78 * 0.25, 0.22])
+    assert found[1].tolist() == pytest.approx([0.5, 0.3, 0.2])
 
 
 def test_it_learns_and_bf16_learns_the_same(prepared: Path, tiny_cross_encoder: Path) -> None:

@@ -20,12 +20,13 @@ from scisearch.benchmarks.science_training.packed import (
     token_row,
     write_packed,
 )
+from scisearch.benchmarks.science_training.words import Words
 from scisearch.index.errors import TrainingError
 from scisearch.rerank.training.sharpness import Sharpness
 
 SHARP = Sharpness(2.0, {"claim": 10.0})
 MIXTURE = {"claim": (0.5, 1.0), "sentence": (0.5, 0.0)}
-OPTIONS = DrawOptions(mixture=MIXTURE)
+OPTIONS = DrawOptions(mixture=MIXTURE, varied=False)
 
 
 def ragged(rows: list[list[int]], dtype: type = np.uint16) -> Ragged:
@@ -53,6 +54,14 @@ def packed(n: int = 6) -> PackedLists:
         instead=ragged([[] if row % 2 == 0 else [7, 8] for row in range(n)]),
         titles=ragged([[row + 100] for row in range(14)]),
         texts=ragged([[row + 200] * 2 for row in range(14)]),
+        words=Words(
+            phrases=(((1,), ()), ((2, 2), (3,))),
+            function_words=(40,),
+            opposites=((50, 900), (52, 901)),
+            numbers=((), (), (), ()),
+            auxiliaries=(),
+            negation=None,
+        ),
         facts={"lists": n},
     )
 
@@ -116,16 +125,32 @@ def test_several_relevant_texts_stand_in_a_list() -> None:
 
 
 def test_a_sentence_asks_for_the_rest_of_its_abstract_without_an_offset() -> None:
-    source = ListSource(packed(), SHARP, DrawOptions(mixture={"sentence": (1, 1)}))
+    source = ListSource(packed(), SHARP, DrawOptions(mixture={"sentence": (1, 1)}, varied=False))
     found = [source.draw(0.0) for _ in range(20)]
     assert not any(one.has_offset for one in found)
     assert {tuple(one.texts[0].tolist()) for one in found} <= {(100, 7, 8), (7, 8)}
 
 
+def test_a_relevant_text_turned_round_stands_last_with_the_numbers_of_the_first() -> None:
+    lists = replace(packed(), texts=ragged([[50 + 2 * (row % 2), row + 200] for row in range(14)]))
+    source = ListSource(lists, SHARP, DrawOptions(mixture={"claim": (1, 1)}))
+    found = [source.draw(0.0) for _ in range(300)]
+    twisted = [one for one in found if one.twisted]
+    # a third of the claims 50 and 52 find their word in text 0, which is [50, 200] with its title
+    assert 0.05 < len(twisted) / len(found) < 0.2
+    for one in twisted:
+        assert one.texts[-1].tolist()[-2:] == [900, 200]
+        assert one.offsets[-1] == one.offsets[0]
+        assert one.corrections[-1] == one.corrections[0]
+    assert not any(900 in one.texts[-1] for one in found if not one.twisted)
+
+
 def test_workers_share_the_lists_and_each_comes_before_one_comes_again() -> None:
     mixture = {"claim": (1.0, 1.0)}
     sources = [
-        ListSource(packed(8), SHARP, DrawOptions(mixture=mixture), worker=one, workers=2)
+        ListSource(
+            packed(8), SHARP, DrawOptions(mixture=mixture, varied=False), worker=one, workers=2
+        )
         for one in range(2)
     ]
     seen = [[int(source.draw(0).query[0]) for _ in range(4)] for source in sources]
