@@ -127,7 +127,7 @@ def _scale(parts: Sequence[Part], interpolation: Interpolation) -> float:
     came, expected = 0.0, 0.0
     for _, candidates, bound in parts:
         for one in candidates:
-            rule = StoppingRule(interpolation.for_candidates(one.lengths), bound)
+            rule = StoppingRule(interpolation.for_query(one.reading), bound)
             final = reranked(one, interpolation)
             top = {hit.doc_id for hit in final.hits[:TOP]}
             for end in list(round_ends(len(one.fused)))[:-1]:
@@ -153,7 +153,7 @@ def _judged(
     setting: Interpolation,
     bound: LogitBound,
 ) -> Stopped:
-    rules = [StoppingRule(setting.for_candidates(one.lengths), bound) for one in candidates]
+    rules = [StoppingRule(setting.for_query(one.reading), bound) for one in candidates]
     ends = [
         scored_until_stop(rule, ScoredList(one.fused, one.logits))
         for rule, one in zip(rules, candidates, strict=True)

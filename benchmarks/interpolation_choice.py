@@ -23,7 +23,7 @@ from scisearch.benchmarks.reweighing import (
 from scisearch.benchmarks.scoring import evaluate
 from scisearch.index.errors import ConfigError
 from scisearch.index.opened import open_index
-from scisearch.rerank.interpolation import Interpolation, Normalisation
+from scisearch.rerank.interpolation import Interpolation, Normalisation, Reading
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.rerank.stage import open_rerank_stage
 from scisearch.retrieval.encoder_fusion import fusion_of
@@ -34,14 +34,14 @@ from scisearch.retrieval.ranking import Hit, IdRank, RankedList, Scored, strictl
 class Candidates:
     """One query's candidates in fused order, and what both sides say; arrays are (n,) float32.
 
-    `lengths` are the tokens of the best ones' documents, where the weight depends on them.
+    `reading` is what the weight of a query may depend on.
     """
 
     query_id: str
     doc_ids: tuple[str, ...]
     fused: NDArray[np.float32]
     logits: NDArray[np.float32]
-    lengths: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class InterpolationChoice:
         return self.mean(0.0, "logit")
 
     def mean(self, weight: float, normalisation: Normalisation) -> float:
-        """nDCG@10 with this weight, its lengths those of the others."""
-        return self.means[Interpolation(weight, normalisation, self.chosen.lengths)]
+        """nDCG@10 with this weight, and what it depends on that of the others."""
+        return self.means[replace(self.chosen, weight=weight, normalisation=normalisation)]
 
     def to_json(self) -> dict[str, object]:
         """The choice as JSON values."""
@@ -72,11 +72,11 @@ class InterpolationChoice:
 
 def choose_interpolation(
     scored: Sequence[tuple[Collection, Sequence[Candidates]]],
-    lengths: tuple[int, int] | None = None,
+    like: Interpolation | None = None,
 ) -> InterpolationChoice:
     """The setting with the highest mean over collections; of equal ones that of lower weight.
 
-    All that are tried have these `lengths`.
+    The weights of all that are tried depend on the same as that of `like`.
 
     Raises:
         ConfigError: there is no collection.
@@ -84,7 +84,11 @@ def choose_interpolation(
     """
     if not scored:
         raise ConfigError("found no dev collection, expected at least one to choose the weight on")
-    tried = [replace(setting, lengths=lengths) for setting in INTERPOLATIONS]
+    like = like or Interpolation()
+    tried = [
+        replace(like, weight=setting.weight, normalisation=setting.normalisation)
+        for setting in INTERPOLATIONS
+    ]
     rows = np.array([_means(collection, candidates, tried) for collection, candidates in scored])
     means = {setting: fmean(rows[:, i]) for i, setting in enumerate(tried)}
     chosen = max(tried, key=lambda setting: (means[setting], -setting.weight))
@@ -119,7 +123,7 @@ def score_candidates(
             tuple(documents.doc_ids(ordinals)),
             head.scores,
             logits,
-            stage.lengths(ordinals),
+            stage.reading(ordinals),
         )
         for head, (query, ordinals, logits) in zip(heads, scored, strict=True)
     ]
@@ -141,7 +145,7 @@ def _means(
 def reranked(one: Candidates, setting: Interpolation, scored: int | None = None) -> RankedList:
     """The query's list with this setting, as a search would give it; of the first `scored` only."""
     head, id_rank = _numbered(one)
-    setting = setting.for_candidates(one.lengths)
+    setting = setting.for_query(one.reading)
     final = setting.interpolate_first(head, one.logits[:scored], id_rank)
     return _listed(one, [one.doc_ids[i] for i in final.ordinals.tolist()], final.scores)
 
@@ -157,7 +161,7 @@ def _row(
         places.get,
         collection.protocol.ignored.get(one.query_id, ()),
     )
-    own = [setting.for_candidates(one.lengths) for setting in settings]
+    own = [setting.for_query(one.reading) for setting in settings]
     return interpolated_row(head, one.logits, own, id_rank, judged)
 
 

@@ -182,7 +182,7 @@ def _systems(
             scores,
             grid,
             id_rank=id_rank,
-            lengths_of=reranker.lengths,
+            reading_of=reranker.reading,
             progress=progress,
         )
     defaults = {

@@ -124,7 +124,7 @@ def settings_of_system(
         settings["neighbour_weight"] = fusion.neighbour_weight
     if system == "rerank":
         settings["rerank_depth"], interpolation = grid.reranks[places[1]]
-        if interpolation.lengths is None:  # else it is the model's own, which no config can say
+        if not interpolation.depends:  # else it is the model's own, which no config can say
             settings["rerank_weight"] = interpolation.weight
             settings["rerank_normalisation"] = interpolation.normalisation
         if models.reranker is not None:
@@ -161,7 +161,7 @@ def _from_default(setting: FusionSetting, standard: Fusion) -> tuple[object, ...
 
 def _distance(one: Interpolation, kept: Interpolation) -> tuple[object, ...]:
     same = one.normalisation == kept.normalisation
-    other = one.lengths != kept.lengths
+    other = one.depends != kept.depends
     return (not same, abs(one.weight - kept.weight), other, one.weight, one.normalisation)
 
 

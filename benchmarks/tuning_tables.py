@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scisearch.benchmarks.candidate_lists import QueryLists
 from scisearch.benchmarks.candidate_scores import ScoreFile, Work
@@ -11,6 +10,7 @@ from scisearch.benchmarks.cross_validation import Table, best_setting, training_
 from scisearch.benchmarks.reweighing import fused_list, fused_row, interpolated_row
 from scisearch.benchmarks.tuning_grid import Grid
 from scisearch.index.progress import Progress, stage_of
+from scisearch.rerank.interpolation import Reading
 from scisearch.retrieval.ranking import IdRank, Ordinals, Scored
 
 Heads = Mapping[int, Sequence[Scored]]  # place of a fusion -> each query's candidates
@@ -77,12 +77,12 @@ def rerank_tables(
     grid: Grid,
     *,
     id_rank: IdRank,
-    lengths_of: Callable[[Ordinals], NDArray[np.int64]],
+    reading_of: Callable[[Ordinals], Reading],
     progress: Progress,
 ) -> dict[int, Table]:
     """Place of a fusion -> the table of every reranking of its candidates.
 
-    `lengths_of` gives the tokens of documents, where a weight depends on them.
+    `reading_of` gives what a weight may depend on, of candidates in fused order.
     """
     depths = dict.fromkeys(depth for depth, _ in grid.reranks)
     by_depth = {d: [one for depth, one in grid.reranks if depth == d] for d in depths}
@@ -92,12 +92,12 @@ def rerank_tables(
             rows = []
             for one, head in zip(lists, of, strict=True):
                 logits = scores.logits(one.query.query_id, head.ordinals)
-                lengths = lengths_of(head.ordinals)
+                reading = reading_of(head.ordinals)
                 parts = [
                     interpolated_row(
                         head.cut(d),
                         logits[:d],
-                        [setting.for_candidates(lengths) for setting in settings],
+                        [setting.for_query(reading) for setting in settings],
                         id_rank,
                         one.judged,
                     )

@@ -120,16 +120,20 @@ def render_interpolation(choice: "InterpolationChoice", *, markdown: bool = Fals
     return (
         f"{table.markdown() if markdown else table.plain()}\n\n"
         f"Mean nDCG@10 over {names}. Kept: {choice.chosen.weight:g} with"
-        f" {choice.chosen.normalisation}{_for_lengths(choice.chosen)};"
+        f" {choice.chosen.normalisation}{_depending(choice.chosen)};"
         f" the fused list alone has {choice.unused:.4f}."
     )
 
 
-def _for_lengths(setting: Interpolation) -> str:
-    if setting.lengths is None:
-        return ""
-    short, long = setting.lengths
-    return f", whole from {long} tokens of the candidates' median document, none to {short}"
+def _depending(setting: Interpolation) -> str:
+    found = ""
+    if setting.lengths is not None:
+        short, long = setting.lengths
+        found += f", whole from {long} tokens of the candidates' median document, none to {short}"
+    if setting.likeness is not None:
+        broad, narrow = setting.likeness
+        found += f", whole to a mean cosine of {broad} of two documents, none from {narrow}"
+    return found
 
 
 def render_bound(choice: "BoundChoice", *, markdown: bool = False) -> str:

@@ -24,7 +24,8 @@ def compose(folder: Path, embeddings_of: Path, sha256: str) -> Path:
 
     Args:
         folder: has OWN_WEIGHTS, a config.json, and what else belongs to the model.
-        embeddings_of: the model with the embeddings and the tokenizer.
+        embeddings_of: the model with the embeddings, and the files of a tokenizer that `folder` has
+            not.
         sha256: of the whole weights; with the folder's other files it names the one in the cache.
 
     Raises:
@@ -40,7 +41,8 @@ def compose(folder: Path, embeddings_of: Path, sha256: str) -> Path:
             part = Path(own) / "model"
             shutil.copytree(folder, part, ignore=shutil.ignore_patterns(OWN_WEIGHTS))
             for name in _TOKENIZER:
-                shutil.copyfile(embeddings_of / name, part / name)
+                if not (part / name).exists():
+                    shutil.copyfile(embeddings_of / name, part / name)
             replace_file(part / _WEIGHTS, content)
             _publish(part, target)
     except OSError as error:

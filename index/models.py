@@ -59,7 +59,7 @@ BUILT_IN = (
         name=DEFAULT_CROSS_ENCODER,
         kind="cross-encoder",
         location="rerank/weights",
-        sha256="6cccd1cafd4be85d6127b6d40e85664c4648bcaff27044582a5c39fd46a235df",
+        sha256="8aed764be5b8eda5b0fafc05a7fe97613803d8a7d7325a2978d6788db16ace8d",
     ),
     BuiltIn(
         name=FAST_CROSS_ENCODER,

@@ -1,7 +1,7 @@
 """The final score: the cross-encoder's opinion and the first stages', weighed."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -18,6 +18,18 @@ LOGIT_SCALE = 10.0  # logits that weigh as much as the whole range of the fused 
 AMONG = 20  # candidates, the best fused ones, whose lengths tell what a query's candidates are like
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What a cross-encoder has to read for one query.
+
+    `lengths` is (n,), the tokens of each candidate's whole document, best fused one first: the
+    median of the first AMONG counts. `likeness` is the mean cosine of two documents of the corpus.
+    """
+
+    lengths: NDArray[np.integer] = field(default_factory=lambda: np.empty(0, np.int64))
+    likeness: float | None = None  # None: not known
+
+
 @dataclass(frozen=True, slots=True)
 class Interpolation:
     """final = weight * norm(cross-encoder) + (1 - weight) * norm(fused), query by query.
@@ -29,22 +41,25 @@ class Interpolation:
     deviation 1 (all 0 where they are equal), so that one outlier does not flatten the rest. With
     weight 1 the cross-encoder alone decides, with weight 0 it is not heard.
 
-    `lengths` (short, long) lets the weight depend on how much there is to read: `for_candidates`
-    gives a query whose candidates have at most `short` tokens the weight 0, from `long` on the
-    whole one, and in between a straight line. A title, or an abstract of three lines, fits into the
-    first stages' vectors and terms as it is.
+    `lengths` (short, long) lets the weight depend on how much there is to read: `for_query` gives a
+    query whose candidates have at most `short` tokens the weight 0, from `long` on the whole one,
+    and in between a straight line. A title, or an abstract of three lines, fits into the first
+    stages' vectors and terms as it is. `likeness` (broad, narrow) does the same by the mean cosine
+    of two documents of the corpus: the whole weight up to `broad`, none from `narrow` on. Where all
+    documents are about one thing, a model that was trained on broad corpora tells them apart badly.
     """
 
     weight: float = 0.5
     normalisation: Normalisation = "minmax"
     lengths: tuple[int, int] | None = None  # tokens of a document; None: the weight is the same
+    likeness: tuple[float, float] | None = None  # cosines; None: the weight is the same
 
     def __post_init__(self) -> None:
         """Check the options.
 
         Raises:
-            ConfigError: the weight is not in [0, 1], the normalisation is unknown, or the lengths
-                do not rise.
+            ConfigError: the weight is not in [0, 1], the normalisation is unknown, or lengths or
+                likeness do not rise.
         """
         if not 0 <= self.weight <= 1:  # also false for NaN
             raise ConfigError(
@@ -60,11 +75,15 @@ class Interpolation:
             raise ConfigError(
                 f"rerank lengths {self.lengths}; expected two numbers of tokens, the second larger"
             )
+        if self.likeness is not None and not -1 <= self.likeness[0] < self.likeness[1] <= 1:
+            raise ConfigError(
+                f"rerank likeness {self.likeness}; expected two cosines, the second larger"
+            )
 
     def changed(self, weight: float | None, normalisation: Normalisation | None) -> "Interpolation":
         """The same with another weight or normalisation, where one is given.
 
-        A weight that is given is the weight of every query, whatever its candidates' lengths.
+        A weight that is given is the weight of every query, whatever there is to read.
 
         Raises:
             ConfigError: as for the constructor.
@@ -74,17 +93,21 @@ class Interpolation:
             return replace(self, normalisation=normalisation)
         return Interpolation(weight, normalisation)
 
-    def for_candidates(self, lengths: NDArray[np.integer]) -> "Interpolation":
-        """The interpolation of one query, the same for all of its candidates.
+    @property
+    def depends(self) -> bool:
+        """Whether the weight differs from query to query or from corpus to corpus."""
+        return self.lengths is not None or self.likeness is not None
 
-        `lengths` is (n,), the tokens of each candidate's whole document, best fused one first; the
-        median of the first AMONG counts.
-        """
-        if self.lengths is None:
+    def for_query(self, reading: Reading) -> "Interpolation":
+        """The interpolation of one query, the same for all of its candidates."""
+        if not self.depends:
             return self
-        short, long = self.lengths
-        median = float(np.median(lengths[:AMONG])) if len(lengths) else 0.0
-        share = min(1.0, max(0.0, (median - short) / (long - short)))
+        share = 1.0
+        if self.lengths is not None:
+            tokens = reading.lengths[:AMONG]
+            share *= _between(float(np.median(tokens)) if len(tokens) else 0.0, *self.lengths)
+        if self.likeness is not None and reading.likeness is not None:
+            share *= 1 - _between(reading.likeness, *self.likeness)
         return Interpolation(self.weight * share, self.normalisation)
 
     def interpolate(self, fused: Scored, logits: NDArray[np.floating], id_rank: IdRank) -> Scored:
@@ -131,6 +154,11 @@ class Interpolation:
         heard = self.weight * of_logits(logits)
         final: NDArray[np.float64] = heard + (1 - self.weight) * of_fused(fused)[: len(logits)]
         return final
+
+
+def _between(value: float, low: float, high: float) -> float:
+    """0 up to `low`, 1 from `high` on, a straight line between."""
+    return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
 def z_scores(scores: NDArray[np.floating]) -> NDArray[np.float64]:

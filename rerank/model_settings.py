@@ -1,7 +1,8 @@
 """What is kept with a cross-encoder's weights beside the weights: `scisearch.json` in its folder.
 
     {
-      "interpolation": {"weight": 0.5, "normalisation": "minmax", "lengths": null},
+      "interpolation": {"weight": 0.5, "normalisation": "minmax",
+                        "lengths": null, "likeness": null},
       "calibration": null,
       "bound": null
     }
@@ -55,17 +56,21 @@ def read_model_settings(folder: Path) -> ModelSettings:
         )
     except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
         raise ModelError(
-            f"{path}: {error}; expected interpolation (weight, normalisation, lengths), calibration"
-            " and bound as `search train` writes them; remove the file to use the defaults"
+            f"{path}: {error}; expected interpolation (weight, normalisation, lengths, likeness),"
+            " calibration and bound as `search train` writes them; remove the file to use the"
+            " defaults"
         ) from error
 
 
 def _interpolation(values: Mapping[str, Any]) -> Interpolation:
-    lengths = values.get("lengths")
-    if lengths is None:
-        return Interpolation(**values)
-    short, long = map(int, lengths)
-    return Interpolation(**{**values, "lengths": (short, long)})
+    own = dict(values)
+    if own.get("lengths") is not None:
+        short, long = map(int, own["lengths"])
+        own["lengths"] = (short, long)
+    if own.get("likeness") is not None:
+        broad, narrow = map(float, own["likeness"])
+        own["likeness"] = (broad, narrow)
+    return Interpolation(**own)
 
 
 def write_model_settings(folder: Path, settings: ModelSettings) -> None:

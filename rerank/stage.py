@@ -12,18 +12,19 @@ from scisearch.index.opened import OpenIndex
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.anytime import TOP, LogitBound, StoppingRule
 from scisearch.rerank.calibration import Calibration
-from scisearch.rerank.interpolation import AMONG, Interpolation
+from scisearch.rerank.interpolation import AMONG, Interpolation, Reading
 from scisearch.rerank.model_settings import SETTINGS_FILE, read_model_settings
 from scisearch.rerank.rounds import CrossEncoder, FirstScores, Rounds
 from scisearch.rerank.search_config import Limits, SearchConfig
 from scisearch.rerank.truncation import Truncation
+from scisearch.retrieval.encoder_fusion import mean_likeness
 from scisearch.retrieval.ranking import IdRank, Ordinals, Scored, rank
 from scisearch.retrieval.results import RerankEffort
 
 _NO_LIMITS = Limits()
 NOT_HEARD = (
-    "the fused order was kept: the candidates are so short that this cross-encoder is not heard"
-    " (--rerank-weight has it heard for all)"
+    "the fused order was kept: the candidates are so short, or the whole corpus so much about one"
+    " thing, that this cross-encoder is not heard (--rerank-weight has it heard)"
 )
 
 
@@ -54,8 +55,10 @@ class RerankStage:
         *,
         calibration: Calibration | None = None,
         bound: LogitBound | None = None,
+        likeness: float | None = None,
     ) -> None:
         """Take an open cross-encoder; `open_rerank_stage` finds one by name."""
+        self._likeness = likeness  # mean cosine of two documents; None: not known
         self._cross_encoder = cross_encoder
         self._rounds = Rounds(cross_encoder)
         self._max_length = cross_encoder.max_length
@@ -103,13 +106,13 @@ class RerankStage:
 
     def setting(self, candidates: Ordinals) -> Interpolation:
         """How a query is weighed that has these candidates, best fused one first."""
-        return self.interpolation.for_candidates(self.lengths(candidates))
+        return self.interpolation.for_query(self.reading(candidates))
 
-    def lengths(self, candidates: Ordinals) -> NDArray[np.int64]:
-        """The tokens of the candidates that the weight depends on; (0,) where it is the same."""
+    def reading(self, candidates: Ordinals) -> Reading:
+        """What the weight of a query with these candidates may depend on."""
         if self.interpolation.lengths is None:
-            return np.empty(0, np.int64)
-        return self._cross_encoder.lengths(candidates[:AMONG])
+            return Reading(likeness=self._likeness)
+        return Reading(self._cross_encoder.lengths(candidates[:AMONG]), self._likeness)
 
     def logits(
         self, queries: Sequence[str], candidates: Sequence[Ordinals]
@@ -240,6 +243,7 @@ def open_rerank_stage(index: OpenIndex, config: SearchConfig) -> RerankStage:
         if calibration is None
         else Calibration.from_json(calibration, where=where),
         bound=settings.bound,
+        likeness=None if interpolation.likeness is None else mean_likeness(index),
     )
 
 

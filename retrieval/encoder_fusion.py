@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from scisearch.index.models import DEFAULT_BI_ENCODER, STATIC_ENCODER, built_in_model
 from scisearch.index.opened import OpenIndex
 from scisearch.retrieval.fusion import DENSE_WEIGHT, Fusion
@@ -15,6 +17,8 @@ class DenseNumbers:
     weight: float = DENSE_WEIGHT
     span: float = 0.0
 
+
+_LIKENESS_OF = 5000  # documents
 
 # Chosen on dev collections, benchmarks/LOG.md, 2026-11-27. Of other bi-encoders nothing is known.
 NUMBERS = {
@@ -37,6 +41,21 @@ def fusion_of(index: OpenIndex, fusion: Fusion | None = None) -> Fusion:
         dense_weight=known.weight if weight is None else weight,
         dense_span=known.span if span is None else span,
     )
+
+
+def mean_likeness(index: OpenIndex) -> float | None:
+    """The mean cosine of two different documents, by the vectors of at most 5,000 spread evenly.
+
+    None where that is not known: without vectors or a second document, of a type of index that
+    gives no vector back, and of another bi-encoder than the default one, whose cosines are its own.
+    """
+    n = len(index.documents)
+    vectors_of = index.vectors_of
+    if vectors_of is None or n < 2 or not _is(index.manifest.encoder or {}, DEFAULT_BI_ENCODER):
+        return None
+    some = np.unique(np.linspace(0, n - 1, min(n, _LIKENESS_OF)).round().astype(np.int64))
+    mean = vectors_of(some).mean(axis=0, dtype=np.float64)
+    return float((len(some) * (mean @ mean) - 1) / (len(some) - 1))
 
 
 def _is(encoder: Mapping[str, object], name: str) -> bool:

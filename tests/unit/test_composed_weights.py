@@ -69,6 +69,17 @@ def test_it_has_the_layers_of_one_and_the_embeddings_of_the_other(
     assert (found / "tokenizer.json").read_text() == "tokenizer.json of the parent"
 
 
+def test_a_tokenizer_file_of_its_own_stays(small: Path, parent: Path) -> None:
+    content = whole_weights(small / OWN_WEIGHTS, parent / "model.safetensors")
+    digest = sha256(content).hexdigest()
+    with_parents = compose(small, parent, digest)
+    (small / "tokenizer_config.json").write_text("of the small one")
+    found = compose(small, parent, digest)
+    assert found != with_parents
+    assert (found / "tokenizer_config.json").read_text() == "of the small one"
+    assert (found / "tokenizer.json").read_text() == "tokenizer.json of the parent"
+
+
 def test_it_is_made_once(small: Path, parent: Path) -> None:
     found = compose(small, parent, "a" * 64)
     (small / OWN_WEIGHTS).unlink()

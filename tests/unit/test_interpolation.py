@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from scisearch.index.errors import ConfigError, ModelError
-from scisearch.rerank.interpolation import NORMALISATIONS, Interpolation, z_scores
+from scisearch.rerank.interpolation import NORMALISATIONS, Interpolation, Reading, z_scores
 from scisearch.retrieval.ranking import Scored
 
 ID_RANK = np.array([3, 2, 1, 0], np.int32)
@@ -59,14 +59,26 @@ def test_the_weight_rises_with_the_median_length_of_the_best_candidates() -> Non
     ramp = Interpolation(0.6, "logit", (100, 200))
     expected = {90: 0.0, 100: 0.0, 125: 0.15, 150: 0.3, 200: 0.6, 900: 0.6}
     for tokens, weight in expected.items():
-        found = ramp.for_candidates(np.array([5, tokens, 5000]))
+        found = ramp.for_query(Reading(np.array([5, tokens, 5000])))
         assert found.weight == pytest.approx(weight)
         assert (found.normalisation, found.lengths) == ("logit", None)
     # of twenty, however many follow
     many = np.array([200] * 11 + [0] * 300)
-    assert ramp.for_candidates(many) == Interpolation(0.6, "logit")
-    assert ramp.for_candidates(np.empty(0, np.int64)).weight == 0
-    assert Interpolation(0.6).for_candidates(np.array([3])) == Interpolation(0.6)
+    assert ramp.for_query(Reading(many)) == Interpolation(0.6, "logit")
+    assert ramp.for_query(Reading()).weight == 0
+    assert Interpolation(0.6).for_query(Reading(np.array([3]))) == Interpolation(0.6)
+
+
+def test_the_weight_falls_with_the_likeness_of_the_corpus() -> None:
+    ramp = Interpolation(0.6, "logit", likeness=(0.1, 0.3))
+    expected = {-0.1: 0.6, 0.1: 0.6, 0.15: 0.45, 0.2: 0.3, 0.3: 0.0, 0.9: 0.0}
+    for cosine, weight in expected.items():
+        assert ramp.for_query(Reading(likeness=cosine)).weight == pytest.approx(weight)
+    assert ramp.for_query(Reading()) == Interpolation(0.6, "logit")  # not known
+    both = Interpolation(0.6, "logit", (100, 200), (0.1, 0.3))
+    found = both.for_query(Reading(np.array([150]), 0.2))
+    assert found.weight == pytest.approx(0.15)
+    assert not found.depends
 
 
 def test_a_weight_that_is_asked_for_is_that_of_every_query() -> None:
@@ -80,6 +92,12 @@ def test_a_weight_that_is_asked_for_is_that_of_every_query() -> None:
 def test_lengths_must_rise(lengths: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match=r"rerank lengths .*expected two numbers of tokens"):
         Interpolation(0.5, "logit", lengths)
+
+
+@pytest.mark.parametrize("likeness", [(0.3, 0.1), (0.1, 1.1)])
+def test_likeness_must_rise(likeness: tuple[float, float]) -> None:
+    with pytest.raises(ConfigError, match=r"rerank likeness .*expected two cosines"):
+        Interpolation(0.5, "logit", likeness=likeness)
 
 
 def test_no_candidates_give_an_empty_list() -> None:

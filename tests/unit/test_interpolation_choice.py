@@ -9,6 +9,7 @@ from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.interpolation_choice import Candidates, choose_interpolation
 from scisearch.benchmarks.reweighing import INTERPOLATIONS
 from scisearch.index.errors import ConfigError
+from scisearch.rerank.interpolation import Interpolation, Reading
 from scisearch.retrieval.ranking import Query
 
 
@@ -42,9 +43,10 @@ def test_the_weight_is_chosen_as_it_will_be_heard() -> None:
     # the cross-encoder is right, but the documents are as short as to be heard by half
     ids, fused = ("a", "b"), np.array([1.0, 0.0], np.float32)
     logits, lengths = np.array([0.0, 5.0], np.float32), np.array([150, 150])
-    one = [Candidates("q", ids, fused, logits, lengths)]
+    one = [Candidates("q", ids, fused, logits, Reading(lengths))]
     plain = choose_interpolation([(collection("one", "b"), one)])
-    halved = choose_interpolation([(collection("one", "b"), one)], (100, 200))
+    ramp = Interpolation(lengths=(100, 200))
+    halved = choose_interpolation([(collection("one", "b"), one)], ramp)
     assert plain.mean(0.7, "logit") == 1  # 0.7 * 5 / 10 > 0.3
     assert halved.mean(0.8, "logit") == plain.mean(0.4, "logit") < 1
     assert (plain.chosen.weight, halved.chosen.lengths) == (0.55, (100, 200))  # min-max

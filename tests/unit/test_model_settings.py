@@ -23,7 +23,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_model_settings(tmp_path, settings)
     assert read_model_settings(tmp_path) == settings
     assert [path.name for path in tmp_path.iterdir()] == [SETTINGS_FILE]
-    ramp = ModelSettings(Interpolation(0.7, "logit", (100, 200)))
+    ramp = ModelSettings(Interpolation(0.7, "logit", (100, 200), (0.1, 0.25)))
     write_model_settings(tmp_path, ramp)
     assert read_model_settings(tmp_path) == ramp
 
@@ -38,6 +38,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         '{"interpolation": {"wieght": 0.5}}',
         '{"interpolation": {"lengths": [1]}}',
         '{"interpolation": {"lengths": [200, 100]}}',
+        '{"interpolation": {"likeness": [0.2, 0.1]}}',
         '{"calibration": 3}',
         '{"bound": 3}',
         '{"bound": {"allowed": 0.1}}',

@@ -122,7 +122,7 @@ def report(tmp_path: Path) -> TuningReport:
         again,
         grid,
         id_rank=ID_RANK,
-        lengths_of=stage.lengths,
+        reading_of=stage.reading,
         progress=NoProgress(),
     )
     defaults = {"hybrid": (0, grid.default_fusion)}
