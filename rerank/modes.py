@@ -6,7 +6,7 @@ from scisearch.rerank.search_config import Mode, SearchConfig
 
 NOT_RERANKED = (
     "not reranked: --mode rerank has the built-in cross-encoder reorder the best candidates, which"
-    " gains a little on some collections only (search tune tells); --reranker names another"
+    " gains on whole abstracts about many things; --reranker names another (search tune tells)"
 )
 NO_VECTORS = "BM25 only: the index was built with --no-dense"
 NO_NEIGHBOURS = (
@@ -29,8 +29,8 @@ def search_notes(index: OpenIndex, config: SearchConfig, mode: Mode) -> tuple[st
 def chosen_mode(index: OpenIndex, config: SearchConfig) -> Mode:
     """The mode asked for; else reranking where a cross-encoder is named, else the fused list.
 
-    The built-in cross-encoder is not used unasked: it gains little beside the fused list
-    (benchmarks/cards).
+    The built-in cross-encoder is not used unasked: it gains on some collections only
+    (benchmarks/cards), and takes many times as long as all before it.
 
     Raises:
         ConfigError: it needs a part that the index has not, or the
