@@ -41,15 +41,16 @@ class Twisting:
         asked = set(query.tolist())
         opposites = {one: other for one, other in self._opposites.items() if asked & {one, other}}
         numbers = self._others(asked, draw)
+        negation = self._negation
         bare = not opposites and not any(one in self._numbers for one in asked)
-        negate = bare and self._negation is not None and draw.random() < _NEGATED
+        negate = bare and negation is not None and draw.random() < _NEGATED
         twisted: list[int] = []
         for token in text.tolist():
-            if token == self._negation and (negate or token in asked):
+            if token == negation and (negate or token in asked):
                 continue
             twisted.append(opposites.get(token, numbers.get(token, token)))
-            if negate and token in self._auxiliaries and self._negation is not None:
-                twisted.append(self._negation)
+            if negate and negation is not None and token in self._auxiliaries:
+                twisted.append(negation)
         return None if twisted == text.tolist() else np.array(twisted, text.dtype)
 
     def _others(self, asked: set[int], draw: Draw) -> dict[int, int]:
