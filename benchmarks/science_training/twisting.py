@@ -44,14 +44,15 @@ class Twisting:
         negation = self._negation
         bare = not opposites and not any(one in self._numbers for one in asked)
         negate = bare and negation is not None and draw.random() < _NEGATED
+        tokens: list[int] = text.tolist()
         twisted: list[int] = []
-        for token in text.tolist():
+        for token in tokens:
             if token == negation and (negate or token in asked):
                 continue
             twisted.append(opposites.get(token, numbers.get(token, token)))
             if negate and negation is not None and token in self._auxiliaries:
                 twisted.append(negation)
-        return None if twisted == text.tolist() else np.array(twisted, text.dtype)
+        return None if twisted == tokens else np.array(twisted, text.dtype)
 
     def _others(self, asked: set[int], draw: Draw) -> dict[int, int]:
         """For each number of the query another one with as many digits."""
