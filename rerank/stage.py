@@ -17,7 +17,7 @@ from scisearch.rerank.model_settings import SETTINGS_FILE, read_model_settings
 from scisearch.rerank.rounds import CrossEncoder, FirstScores, Rounds
 from scisearch.rerank.search_config import Limits, SearchConfig
 from scisearch.rerank.truncation import Truncation
-from scisearch.retrieval.encoder_fusion import mean_likeness
+from scisearch.retrieval.likeness import mean_likeness
 from scisearch.retrieval.ranking import IdRank, Ordinals, Scored, rank
 from scisearch.retrieval.results import RerankEffort
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from scisearch.index.models import DEFAULT_BI_ENCODER, STATIC_ENCODER, built_in_model
 from scisearch.index.opened import OpenIndex
 from scisearch.retrieval.fusion import DENSE_WEIGHT, Fusion
@@ -17,8 +15,6 @@ class DenseNumbers:
     weight: float = DENSE_WEIGHT
     span: float = 0.0
 
-
-_LIKENESS_OF = 5000  # documents
 
 # Chosen on dev collections, benchmarks/LOG.md, 2026-11-27. Of other bi-encoders nothing is known.
 NUMBERS = {
@@ -34,7 +30,7 @@ def fusion_of(index: OpenIndex, fusion: Fusion | None = None) -> Fusion:
     """
     fusion = fusion or Fusion()
     encoder = index.manifest.encoder or {}
-    known = next((of for name, of in NUMBERS.items() if _is(encoder, name)), DenseNumbers())
+    known = next((of for name, of in NUMBERS.items() if is_encoder(encoder, name)), DenseNumbers())
     weight, span = fusion.dense_weight, fusion.dense_span
     return replace(
         fusion,
@@ -43,22 +39,7 @@ def fusion_of(index: OpenIndex, fusion: Fusion | None = None) -> Fusion:
     )
 
 
-def mean_likeness(index: OpenIndex) -> float | None:
-    """The mean cosine of two different documents, by the vectors of at most 5,000 spread evenly.
-
-    None where that is not known: without vectors or a second document, of a type of index that
-    gives no vector back, and of another bi-encoder than the default one, whose cosines are its own.
-    """
-    n = len(index.documents)
-    vectors_of = index.vectors_of
-    if vectors_of is None or n < 2 or not _is(index.manifest.encoder or {}, DEFAULT_BI_ENCODER):
-        return None
-    some = np.unique(np.linspace(0, n - 1, min(n, _LIKENESS_OF)).round().astype(np.int64))
-    mean = vectors_of(some).mean(axis=0, dtype=np.float64)
-    return float((len(some) * (mean @ mean) - 1) / (len(some) - 1))
-
-
-def _is(encoder: Mapping[str, object], name: str) -> bool:
+def is_encoder(encoder: Mapping[str, object], name: str) -> bool:
     """Whether this entry of a manifest is the bi-encoder of a name, wherever it was."""
     built_in = built_in_model(name)
     if built_in is None:

@@ -4,7 +4,7 @@ They are kept in the packed file, so that a trainer needs no tokenizer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from scisearch.index.tokenizer import TextTokenizer
@@ -69,7 +69,7 @@ class Words:
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, of: Mapping[str, Any]) -> Self:
@@ -80,25 +80,20 @@ class Words:
 def find_words(tokens: TextTokenizer) -> Words:
     """The words in a tokenizer's vocabulary."""
     known = tokens.vocabulary
-    ordinary = {word: known[word] for word in _words(AUXILIARIES, "not") if word in known}
     pairs = [tuple(pair.split()) for pair in OPPOSITES.split(",")]
     digits = [word for word in sorted(known) if word.isascii() and word.isdigit()]
     phrases = [tokens.encode(phrase) for phrase in PHRASES]
     return Words(
         phrases=tuple((tuple(map(int, a)), tuple(map(int, b))) for a, b in phrases),
-        function_words=tuple(known[w] for w in FUNCTION_WORDS.split() if w in known),
+        function_words=tuple(known[word] for word in FUNCTION_WORDS.split() if word in known),
         opposites=tuple((known[a], known[b]) for a, b in pairs if a in known and b in known),
         numbers=tuple(
             tuple(known[word] for word in digits if len(word) == length)
             for length in range(1, _MOST_DIGITS + 1)
         ),
-        auxiliaries=tuple(ordinary[word] for word in AUXILIARIES.split() if word in ordinary),
-        negation=ordinary.get("not"),
+        auxiliaries=tuple(known[word] for word in AUXILIARIES.split() if word in known),
+        negation=known.get("not"),
     )
-
-
-def _words(*lines: str) -> list[str]:
-    return [word for line in lines for word in line.split()]
 
 
 def _tuples(value: Any) -> Any:
