@@ -38,6 +38,9 @@ def main() -> None:
     help="Collections whose texts may be learned from: their test queries are not among them.",
 )
 @click.option("--share", default=1.0, show_default=True, help="Of every kind's lists and papers.")
+@click.option(
+    "--large", is_flag=True, help="Nearly all lists, with BM25's best: for `learn` on a GPU."
+)
 @click.option("--encoder", help="The bi-encoder of the first stage; the built-in one by default.")
 @click.option("--no-dense", is_flag=True, help="Candidates from BM25 alone; needs no bi-encoder.")
 @click.option("--tokenizer", type=_PATH, help="A model's folder; the encoder's by default.")
@@ -69,6 +72,53 @@ def train(packed: Path, base: Path, output: Path, half: bool, **options: Any) ->
     from scisearch.benchmarks.science_training.training import Job, train_weights
 
     click.echo(train_weights(Job(packed, base, output, _settings(options), half)))
+
+
+@main.command()
+@click.argument("packed", type=_PATH)
+@click.option("--base", type=_PATH, required=True, help="The folder of all-MiniLM-L6-v2.")
+@click.option("--output", "-o", type=_PATH, required=True, help="train.log, model/, sibling/.")
+@click.option("--minutes", type=float, required=True, help="Of the cross-encoder's training.")
+@click.option("--sibling-minutes", default=0.0, show_default=True, help="Of its student's.")
+@click.option("--sibling-layers", default="0,2,5", show_default=True, help="That it keeps.")
+@click.option("--same-work", default=0.95, show_default=True, help="Cosine of two copies.")
+@click.option("--device", default="cuda", show_default=True)
+@click.option("--workers", default=6, show_default=True, help="Processes that draw queries.")
+@click.option("--lists", default=128, show_default=True, help="In a step.")
+@click.option("--batch-tokens", default=131_072, show_default=True, help="Computed together.")
+@click.option("--freeze", default=0, show_default=True, help="Embeddings and lowest layers.")
+@click.option("--learning-rate", default=2e-4, show_default=True)
+@click.option("--precision", type=click.Choice(["float32", "bf16"]), default="bf16")
+@click.option("--seed", default=1, show_default=True)
+def learn(packed: Path, base: Path, output: Path, **options: Any) -> None:
+    """On a GPU, from a large preparation: dense candidates, the training, its small sibling."""
+    from scisearch.benchmarks.science_training.gpu.course import GpuJob, run_course
+    from scisearch.benchmarks.science_training.gpu.learning import GPU_LONGEST
+    from scisearch.benchmarks.science_training.settings import Settings
+
+    settings = Settings(
+        seconds=60 * options["minutes"],
+        device=options["device"],
+        numbers=options["precision"],
+        workers=options["workers"],
+        lists=options["lists"],
+        micro_batch=options["batch_tokens"],
+        frozen=options["freeze"] if options["freeze"] >= 0 else None,
+        learning_rate=options["learning_rate"],
+        seed=options["seed"],
+        longest=GPU_LONGEST,
+    )
+    layers = [int(one) for one in options["sibling_layers"].split(",")]
+    job = GpuJob(
+        packed=packed,
+        base=base,
+        output=output,
+        settings=settings,
+        sibling_seconds=60 * options["sibling_minutes"],
+        sibling_layers=layers,
+        same_work=options["same_work"],
+    )
+    click.echo(run_course(job))
 
 
 @main.command()

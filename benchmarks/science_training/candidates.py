@@ -22,9 +22,9 @@ from scisearch.retrieval.ranking import Scored
 DEPTH = 100  # candidates of a query, as a search has them
 TOP = 20  # ranks whose candidates are all kept: what the first stage is most wrong about
 _BATCH = 256  # queries retrieved together
-_MARGIN = 0.97  # where relations are found, not complete: no negative scores above this share
-_COMPLETE_ENOUGH = 0.5  # of the best positive, but below this score any may be one
-_INCOMPLETE = frozenset({"citation", "context", "cocitation", "heading", "keywords"})
+MARGIN = 0.97  # where relations are found, not complete: no negative scores above this share
+COMPLETE_ENOUGH = 0.5  # of the best positive, but below this score any may be one
+INCOMPLETE = frozenset({"citation", "context", "cocitation", "heading", "keywords"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +53,7 @@ class FirstStage:
     encoder: str | None = None  # None: BM25 alone
     offline: bool = False
     negatives: int = 40  # kept of a list, at most
+    best_only: bool = False  # the best are kept, and none left out: a dense list is yet to come
     seed: int = 20261127
 
 
@@ -102,9 +103,7 @@ def candidates(
                     if len(mine) == 1
                     else Fusion().fuse(mine, index.documents.id_rank)
                 )
-                told = _told(
-                    one, fused, index.documents, generator=generator, kept=options.negatives
-                )
+                told = _told(one, fused, index.documents, generator=generator, options=options)
                 if told is not None:
                     yield told
             (progress or NoProgress()).advance(len(part))
@@ -116,7 +115,7 @@ def _told(
     documents: Documents,
     *,
     generator: np.random.Generator,
-    kept: int,
+    options: FirstStage,
 ) -> Told | None:
     """The list with its candidates, or None where a class is empty."""
     asking = None if one.asking is None else documents.ordinal(one.asking)
@@ -127,12 +126,13 @@ def _told(
     by_ordinal = dict(zip(ordinals.tolist(), fused.tolist(), strict=True))
     positive_scores = np.array([by_ordinal.get(o, np.nan) for o in positives.tolist()], np.float32)
     allowed = ~np.isin(ordinals, positives)
-    if one.kind in _INCOMPLETE:
+    if one.kind in INCOMPLETE and not options.best_only:
         best = 1.0 if np.isnan(positive_scores).all() else float(np.nanmax(positive_scores))
-        allowed &= fused <= max(_MARGIN * best, _COMPLETE_ENOUGH)
+        allowed &= fused <= max(MARGIN * best, COMPLETE_ENOUGH)
     top, rest = np.flatnonzero(allowed[:TOP]), np.flatnonzero(allowed[TOP:]) + TOP
-    n_rest = min(len(rest), max(0, kept - len(top)))
-    chosen = np.concatenate([top, np.sort(generator.choice(rest, n_rest, replace=False))])
+    n_rest = min(len(rest), max(0, options.negatives - len(top)))
+    below = rest[:n_rest] if options.best_only else generator.choice(rest, n_rest, replace=False)
+    chosen = np.concatenate([top, np.sort(below)])
     if not len(positives) or not len(chosen):
         return None
     return Told(

@@ -6,42 +6,17 @@ indexes, tokens or models.
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from scisearch.benchmarks.science_training.caps import Caps, held_out
 from scisearch.index.errors import TrainingError
 
 T = TypeVar("T")
 PAPERS, QUESTIONS = "papers", "questions"
 
-# Lists of each kind, at most: what people type most has most.
-KIND_CAPS: Mapping[str, int] = {
-    "citation": 11_000,
-    "context": 8_000,
-    "tldr": 10_000,
-    "heading": 10_000,
-    "keywords": 9_000,
-    "cocitation": 3_000,
-    "sentence": 8_000,
-    "title": 4_500,
-}
-# Queries of each source of questions.parquet, at most; the noisiest have none.
-SOURCE_CAPS: Mapping[str, int] = {
-    "bioasq_snippets": 4_500,
-    "bioasq_train6b_sentences": 1_500,
-    "boolq": 2_000,
-    "disease_ontology": 1_800,
-    "edam_ontology": 900,
-    "evidence_inference": 4_500,
-    "fever_dev": 4_000,
-    "fever_symmetric": 800,
-    "medalpaca_wikidoc": 2_500,
-    "medquad": 5_500,
-    "wiki_leads": 2_000,
-    "wiki_sections": 4_000,
-}
 _KIND_OF_QUESTION = {"duplicate": "question", "keywords": "qkeywords"}
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+(?=[A-Z])")
 
@@ -64,19 +39,6 @@ class Choice:
 
     lists: list[ChosenList]
     documents: Mapping[str, dict[str, tuple[str, str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """How much is chosen."""
-
-    kinds: Mapping[str, int] = field(default_factory=lambda: KIND_CAPS)
-    sources: Mapping[str, int] = field(default_factory=lambda: SOURCE_CAPS)
-    other_source: int = 3_000  # queries of a source that `sources` does not name
-    more_passages: int = 1_500  # of each source, whose questions are not asked
-    papers: int = 88_000  # documents of the papers' corpus, those that answer included
-    seed: int = 20261127
-    licences: tuple[str, ...] = ("open", "share-alike")  # of questions
 
 
 def choose(corpora: Path, caps: Caps) -> Choice:
@@ -114,6 +76,7 @@ def _cited(
     ):
         groups = _grouped(corpora / f"{name}.parquet", known)
         fit = [query for query in groups if shortest <= len(query) <= longest]
+        fit = _kept(caps, kind, fit)
         for query in _some(draw, fit, caps.kinds[kind]):
             found = list(groups[query])
             asking = next((one for one in groups[query].values() if one is not None), None)
@@ -122,7 +85,9 @@ def _cited(
     for row in _rows(corpora / "cocitations.parquet", ("a_doc_id", "b_doc_id")):
         if row["a_doc_id"] in known and row["b_doc_id"] in known:
             beside.setdefault(row["a_doc_id"], []).append(row["b_doc_id"])
-    for asking in _some(draw, list(beside), caps.kinds["cocitation"]):
+    # by the title, so that a paper that asks in vain for what it cites is not asked with either
+    fit = [one for one in beside if held_out("cocitation", known[one][0]) == (caps.held == "only")]
+    for asking in _some(draw, fit, caps.kinds["cocitation"]):
         answers = tuple(dict.fromkeys(beside[asking]))[:8]
         yield ChosenList("cocitation", PAPERS, known[asking][0], answers, asking, "cocitations")
 
@@ -132,10 +97,10 @@ def _described(
 ) -> Iterator[ChosenList]:
     """Summary, heading of a reading list, or some of the author's keywords → papers."""
     summaries = _grouped(corpora / "tldr.parquet", known)
-    for query in _some(draw, list(summaries), caps.kinds["tldr"]):
+    for query in _some(draw, _kept(caps, "tldr", summaries), caps.kinds["tldr"]):
         yield ChosenList("tldr", PAPERS, query, tuple(summaries[query]), None, "tldr")
     headings = _grouped(corpora / "reading_lists.parquet", known)
-    for query in _some(draw, list(headings), caps.kinds["heading"]):
+    for query in _some(draw, _kept(caps, "heading", headings), caps.kinds["heading"]):
         answers = tuple(headings[query])
         # a long list asks more than once, with other answers first
         for begin in range(0, min(len(answers), 9), 3):
@@ -148,6 +113,7 @@ def _described(
         if row["query_text"] and row["target_doc_id"] in known:
             words.setdefault(row["target_doc_id"], []).append(row["query_text"])
     enough = [doc_id for doc_id, found in words.items() if len(found) > 1]
+    enough = _kept(caps, "keywords", enough)
     for doc_id in _some(draw, enough, caps.kinds["keywords"]):
         some = draw.sample(words[doc_id], min(draw.choice((2, 3)), len(words[doc_id])))
         yield ChosenList("keywords", PAPERS, " ".join(some), (doc_id,), None, "keywords")
@@ -185,7 +151,8 @@ def _questions(corpora: Path, caps: Caps) -> Choice:
         for row in rows:
             by_query.setdefault(row["query"], []).append(row)
         cap = caps.sources.get(source, caps.other_source)
-        lists += [_question(by_query[one], passages) for one in _some(draw, list(by_query), cap)]
+        asked = _some(draw, _kept(caps, source, by_query), cap)
+        lists += [_question(by_query[one], passages) for one in asked]
         for row in _some(draw, rows, caps.more_passages):
             _passage(passages, row["positive"])
     return Choice(lists, {QUESTIONS: {doc_id: ("", text) for text, doc_id in passages.items()}})
@@ -217,6 +184,11 @@ def _grouped(path: Path, known: Mapping[str, Any]) -> dict[str, dict[str, str | 
         if row["query_text"] and row["target_doc_id"] in known:
             found.setdefault(row["query_text"], {})[row["target_doc_id"]] = row["query_doc_id"]
     return found
+
+
+def _kept(caps: Caps, kind: str, texts: Iterable[str]) -> list[str]:
+    """The queries of a kind that are not held out, or only those that are."""
+    return [text for text in texts if held_out(kind, text) == (caps.held == "only")]
 
 
 def _some(draw: random.Random, values: Sequence[T], count: int) -> list[T]:

@@ -39,13 +39,13 @@ LABEL_SHARES: Mapping[str, float] = {
     "keywords": 0.4,
     "heading": 0.3,
 }
-_LABEL_SHARE = 0.6  # of the other kinds
+LABEL_SHARE = 0.6  # of the other kinds
 # The first stage matched these queries with the very text they are from: its scores of them tell
 # nothing of those it gives to what people type.
-_WITHOUT_OFFSET = frozenset({"sentence", "title"})
+WITHOUT_OFFSET = frozenset({"sentence", "title"})
 _MOST_RELEVANT = 3  # relevant texts in a list
-_UNTITLED = 0.08  # share of the lists whose documents stand without their titles
-_ASKING_TOKENS = (30, 140)  # of a document that asks
+UNTITLED = 0.08  # share of the lists whose documents stand without their titles
+ASKING_TOKENS = (30, 140)  # of a document that asks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,7 +133,7 @@ class ListSource:
 
     def _list(self, kind: str, row: int) -> DrawnList:
         packed, draw = self._packed, self._generator
-        titled = kind != "title" and draw.random() > _UNTITLED
+        titled = kind != "title" and draw.random() > UNTITLED
         positives, positive_scores = self._positives(kind, row)
         negatives, scores, corrections = self._negatives(row, len(positives))
         some = (*positives.tolist(), *negatives.tolist())
@@ -145,7 +145,7 @@ class ListSource:
         query = self._query(kind, row)
         fused = np.nan_to_num(np.concatenate([positive_scores, scores]).astype(np.float32))
         offsets = np.float32(self._sharpness.of(kind)) * fused
-        has_offset = kind not in _WITHOUT_OFFSET and not np.isnan(positive_scores).any()
+        has_offset = kind not in WITHOUT_OFFSET and not np.isnan(positive_scores).any()
         turned = self._turned_round(kind, row, texts[0])
         if turned is not None:
             texts[-1], offsets[-1], corrections[-1] = turned, offsets[0], corrections[0]
@@ -159,7 +159,7 @@ class ListSource:
             corrections=corrections,
             has_offset=has_offset,
             relevant=len(positives),
-            label_share=LABEL_SHARES.get(kind, _LABEL_SHARE),
+            label_share=LABEL_SHARES.get(kind, LABEL_SHARE),
             twisted=turned is not None,
         )
 
@@ -168,7 +168,7 @@ class ListSource:
         packed, draw = self._packed, self._generator
         asking = int(packed.asking[row])
         if asking >= 0 and draw.random() < 0.5:
-            return packed.document(asking)[: int(draw.integers(*_ASKING_TOKENS))]
+            return packed.document(asking)[: int(draw.integers(*ASKING_TOKENS))]
         if not self._options.varied:
             return packed.queries[row]
         return self._rewording.of(packed.queries[row], kind, draw)
@@ -184,7 +184,7 @@ class ListSource:
         documents, scores = self._packed.of_positives(row)
         found = np.flatnonzero(~np.isnan(scores))
         count = 1
-        if len(found) > 1 and kind not in _WITHOUT_OFFSET:
+        if len(found) > 1 and kind not in WITHOUT_OFFSET:
             count = min(len(found), 1 + int(self._generator.integers(_MOST_RELEVANT)))
         pool = found if len(found) else np.arange(len(documents))
         places = self._generator.choice(pool, count, replace=False)

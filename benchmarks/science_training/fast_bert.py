@@ -9,7 +9,8 @@ dropout. Equal to transformers' BertForSequenceClassification in evaluation
 import json
 import math
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +102,7 @@ class Layer(nn.Module):
         `mask` (rows, tokens) is added to the exponents: 0, or very negative at padding.
         """
         read, found = (x[:, :1], self._first(x)) if first_only else (x, self._all(x))
-        query, key, value = found
-        exponents = query @ key.transpose(2, 3)
-        if mask is not None:
-            exponents = exponents + mask[:, None, None, :]
-        mixed = torch.softmax(exponents, dim=-1) @ value
-        mixed = mixed.transpose(1, 2).reshape(read.shape)
+        mixed = _attention(*found, mask).transpose(1, 2).reshape(read.shape)
         read = self.mixed_norm(read + self.mixed(mixed))
         changed: Tensor = self.norm(read + self.narrow(functional.gelu(self.wide(read))))
         return changed
@@ -149,6 +145,13 @@ class FastBert(nn.Module):
         nn.init.normal_(self.output.weight, std=0.02)
         nn.init.zeros_(self.output.bias)
 
+    def states(self, ids: Tensor, segments: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The last layer's output for every token, (rows, tokens, width); arguments: `forward`."""
+        x = self._embedded(ids, segments)
+        for layer in self.layers:
+            x = layer(x, mask)
+        return x
+
     def forward(
         self,
         ids: Tensor,
@@ -163,8 +166,7 @@ class FastBert(nn.Module):
         layers, which costs no backward pass; with None everything has one.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and frozen is None):
-            x = self.words(ids) + self.positions.weight[: ids.shape[1]] + self.segments(segments)
-            x = self.norm(x)
+            x = self._embedded(ids, segments)
         for number, layer in enumerate(self.layers):
             learning = torch.is_grad_enabled() and (frozen is None or number >= frozen)
             with torch.set_grad_enabled(learning):
@@ -172,12 +174,35 @@ class FastBert(nn.Module):
         logits: Tensor = self.output(torch.tanh(self.pooled(x[:, 0]))).squeeze(-1)
         return logits.float()
 
+    def _embedded(self, ids: Tensor, segments: Tensor) -> Tensor:
+        x = self.words(ids) + self.positions.weight[: ids.shape[1]] + self.segments(segments)
+        normed: Tensor = self.norm(x)
+        return normed
+
     def learned(self, frozen: int | None) -> list[nn.Parameter]:
         """The parameters that a training with this `frozen` changes, in a fixed order."""
         if frozen is None:
             return list(self.parameters())
         parts = [*self.layers[frozen:], self.pooled, self.output]
         return [one for part in parts for one in part.parameters()]
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Attention of (rows, heads, tokens, width) each, the query scaled; mask as `Layer` takes it.
+
+    A GPU has one kernel for all of it; on a processor plain products are faster.
+    """
+    bias = None if mask is None else mask[:, None, None, :]
+    if query.is_cuda:
+        if bias is not None:
+            bias = bias.expand(-1, query.shape[1], query.shape[2], -1)
+        return functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=bias, scale=1.0
+        )
+    exponents = query @ key.transpose(2, 3)
+    if bias is not None:
+        exponents = exponents + bias
+    return torch.softmax(exponents, dim=-1) @ value
 
 
 def load_fast_bert(folder: Path, *, seed: int = 42) -> FastBert:
@@ -208,6 +233,20 @@ def load_fast_bert(folder: Path, *, seed: int = 42) -> FastBert:
         line = str(error).strip().splitlines()[-1].strip()
         raise ModelError(f"{folder}: its weights do not fit ({line})") from error
     return model
+
+
+def lower_layers(model: FastBert, layers: Sequence[int]) -> FastBert:
+    """The same with some of its layers only, in their order: a student before it has learned."""
+    found = FastBert(replace(model.shape, layers=len(layers)))
+    state = model.state_dict()
+    kept = {name: value for name, value in state.items() if not name.startswith("layers.")}
+    for number, layer in enumerate(layers):
+        before = f"layers.{layer}."
+        for name, value in state.items():
+            if name.startswith(before):
+                kept[f"layers.{number}.{name.removeprefix(before)}"] = value
+    found.load_state_dict(kept)
+    return found
 
 
 def save_fast_bert(model: FastBert, base: Path, folder: Path, *, half: bool = False) -> None:

@@ -11,16 +11,11 @@ from scisearch.benchmarks.science_training.candidates import (
     candidates,
     index_corpora,
 )
-from scisearch.benchmarks.science_training.choice import (
-    KIND_CAPS,
-    SOURCE_CAPS,
-    Caps,
-    Choice,
-    choose,
-)
+from scisearch.benchmarks.science_training.caps import KIND_CAPS, SOURCE_CAPS, Caps, large_caps
+from scisearch.benchmarks.science_training.choice import Choice, choose
 from scisearch.benchmarks.science_training.cleaning import scifact_claims, without_leaks
 from scisearch.benchmarks.science_training.packed import write_packed
-from scisearch.benchmarks.science_training.packing import pack_lists
+from scisearch.benchmarks.science_training.packing import Lengths, pack_lists
 from scisearch.index.durable import replace_file
 from scisearch.index.errors import ConfigError
 from scisearch.index.models import DEFAULT_BI_ENCODER, resolve_model
@@ -28,6 +23,7 @@ from scisearch.index.progress import Progress
 from scisearch.rerank.training.leakage import render_leaks
 
 PACKED_FILE = "packed.npz"
+_LEXICAL = 32  # candidates of BM25 that a large preparation keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +33,7 @@ class Preparation:
     collections: Path  # a folder of test collections: what the model is judged on
     not_judged: Sequence[str] = ()  # of those, collections that it may learn from
     share: float = 1.0  # of the lists of every kind and of the papers
+    large: bool = False  # nearly all lists, and of each BM25's best: a GPU adds the dense list
     encoder: str | None = None
     no_dense: bool = False
     tokenizer: Path | None = None
@@ -50,6 +47,8 @@ class Preparation:
         """
         if not 0 < self.share <= 1:
             raise ConfigError(f"share {self.share}; expected above 0 and at most 1")
+        if self.large:
+            return large_caps()
         return Caps(
             kinds=_part(KIND_CAPS, self.share),
             sources=_part(SOURCE_CAPS, self.share),
@@ -60,6 +59,8 @@ class Preparation:
 
     def first_stage(self) -> FirstStage:
         """How candidates are found."""
+        if self.large:
+            return FirstStage(negatives=_LEXICAL, best_only=True)
         encoder = None if self.no_dense else self.encoder or DEFAULT_BI_ENCODER
         return FirstStage(encoder=encoder, offline=self.offline)
 
@@ -97,7 +98,8 @@ def prepare_lists(
         lists = [one for one in clean.lists if one.corpus == name]
         told += candidates(lists, index, first_stage, progress=progress)
     documents = {name: index.documents for name, index in indexes.items()}
-    packed = pack_lists(told, documents, tokenizer)
+    lengths = Lengths(text=340) if options.large else Lengths()
+    packed = pack_lists(told, documents, tokenizer, lengths=lengths)
     for name, value in (("leaks", leaks.to_json()), ("scifact-dev", list(claims.dev_ids))):
         replace_file(output / f"{name}.json", json.dumps(value, ensure_ascii=False).encode())
     path = output / PACKED_FILE
