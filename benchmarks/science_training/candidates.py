@@ -9,6 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.benchmarks.science_training.choice import Choice, ChosenList
+from scisearch.benchmarks.science_training.ranks import (
+    COMPLETE_ENOUGH,
+    DEPTH,
+    INCOMPLETE,
+    MARGIN,
+    TOP,
+)
 from scisearch.index.build_plan import BuildConfig
 from scisearch.index.builder import build_index
 from scisearch.index.documents import Documents
@@ -19,12 +26,7 @@ from scisearch.retrieval.convex import min_max
 from scisearch.retrieval.fusion import Fusion
 from scisearch.retrieval.ranking import Scored
 
-DEPTH = 100  # candidates of a query, as a search has them
-TOP = 20  # ranks whose candidates are all kept: what the first stage is most wrong about
 _BATCH = 256  # queries retrieved together
-MARGIN = 0.97  # where relations are found, not complete: no negative scores above this share
-COMPLETE_ENOUGH = 0.5  # of the best positive, but below this score any may be one
-INCOMPLETE = frozenset({"citation", "context", "cocitation", "heading", "keywords"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scisearch.benchmarks.science_training.candidates import (
+from scisearch.benchmarks.science_training.ranks import (
     COMPLETE_ENOUGH,
     DEPTH,
     INCOMPLETE,
