@@ -136,12 +136,17 @@ class StoppingRule:
                 " candidate that is scored, so reranking cannot stop early; expected logit"
             )
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no logit can change anything, so that none need be computed."""
+        return self.interpolation.weight == 0
+
     def stops(self, fused: NDArray[np.floating], logits: NDArray[np.floating]) -> bool:
         """Whether no more need be scored.
 
         `fused` is (n,), of all candidates in their order; `logits` is (m,), of the first m of them.
         """
-        if len(logits) == len(fused):
+        if len(logits) == len(fused) or self.is_settled:
             return True
         if len(logits) < self.top:
             return False
@@ -154,7 +159,7 @@ class StoppingRule:
 
         None where there is no fitted bound, or fewer were scored than the top has places.
         """
-        if len(logits) == len(fused):
+        if len(logits) == len(fused) or self.is_settled:
             return 1.0
         if self.bound is None or len(logits) < self.top:
             return None

@@ -3,10 +3,12 @@
 from scisearch.index.errors import ConfigError
 from scisearch.index.opened import OpenIndex
 from scisearch.rerank.search_config import Mode, SearchConfig
+from scisearch.retrieval.likeness import likeness_is_known
 
 NOT_RERANKED = (
-    "not reranked: --mode rerank has the built-in cross-encoder reorder the best candidates, which"
-    " gains on whole abstracts about many things; --reranker names another (search tune tells)"
+    "not reranked: the index has no vectors of the default bi-encoder, beside which alone the"
+    " built-in cross-encoder was measured; --mode rerank has it reorder the candidates all the same,"
+    " --reranker another (search tune tells)"
 )
 NO_VECTORS = "BM25 only: the index was built with --no-dense"
 NO_NEIGHBOURS = (
@@ -27,10 +29,10 @@ def search_notes(index: OpenIndex, config: SearchConfig, mode: Mode) -> tuple[st
 
 
 def chosen_mode(index: OpenIndex, config: SearchConfig) -> Mode:
-    """The mode asked for; else reranking where a cross-encoder is named, else the fused list.
+    """The mode asked for; else reranking where a cross-encoder is named or known to do no harm.
 
-    The built-in cross-encoder is not used unasked: it gains on some collections only
-    (benchmarks/cards), and takes many times as long as all before it.
+    The built-in one knows when to be silent by the lengths and the likeness of documents, the
+    latter by the default bi-encoder's vectors. Without those it is used when asked only.
 
     Raises:
         ConfigError: it needs a part that the index has not, or the
@@ -50,6 +52,6 @@ def _possible_mode(index: OpenIndex, config: SearchConfig) -> Mode:
         _ = index.vectors  # raises the error that names the way out
     if config.mode is not None:
         return config.mode
-    if config.reranker is not None:
+    if config.reranker is not None or likeness_is_known(index):
         return "rerank"
     return "hybrid" if index.has_vectors else "bm25"

@@ -99,6 +99,9 @@ class Rounds:
         if not asked and limits.budget_ms is None:
             self._round(work, [len(head) for head in heads], watch)
             return [one.outcome() for one in work]
+        if asked:
+            for one in work:
+                one.settle()
         deadline = self._deadline(limits, len(work))
         while active := [one for one in work if one.stopped_by is None]:
             share = self._share(len(active), deadline)
@@ -176,6 +179,11 @@ class _Work:
         self._from_cache += int(scores.cached[place].sum())
         if len(self._logits) == len(self._head):
             self.stopped_by = "end"
+
+    def settle(self) -> None:
+        """Stop before the first round where no logit can change anything."""
+        if self.stopped_by is None and self._rule is not None and self._rule.is_settled:
+            self.stopped_by = "bound"
 
     def ask(self) -> None:
         """Stop if the rule allows it; it was fitted on what is seen after a whole first round."""

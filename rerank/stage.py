@@ -166,7 +166,7 @@ class RerankStage:
         }
         notes = (*_effort_notes(first.effort), *self.notes(limits), *self._cut_notes(first))
         if self.interpolation.weight and not setting.weight and len(head):
-            notes = (*notes, NOT_HEARD)
+            notes = (*notes, NOT_HEARD) if first.effort.scored else (NOT_HEARD,)
         probabilities = self._probabilities(scored, first.logits)
         return Reranked(stages, notes, probabilities, first.effort)
 

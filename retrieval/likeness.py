@@ -9,19 +9,21 @@ from scisearch.retrieval.encoder_fusion import is_encoder
 _LIKENESS_OF = 5000  # documents
 
 
+def likeness_is_known(index: OpenIndex) -> bool:
+    """Whether the vectors can be had, and are the default bi-encoder's: others have own cosines."""
+    return index.vectors_of is not None and is_encoder(
+        index.manifest.encoder or {}, DEFAULT_BI_ENCODER
+    )
+
+
 def mean_likeness(index: OpenIndex) -> float | None:
     """The mean cosine of two different documents, by the vectors of at most 5,000 spread evenly.
 
-    None where that is not known: without vectors or a second document, of a type of index that
-    gives no vector back, and of another bi-encoder than the default one, whose cosines are its own.
+    None where it is not known (`likeness_is_known`), and without a second document.
     """
     n = len(index.documents)
     vectors_of = index.vectors_of
-    if (
-        vectors_of is None
-        or n < 2
-        or not is_encoder(index.manifest.encoder or {}, DEFAULT_BI_ENCODER)
-    ):
+    if vectors_of is None or n < 2 or not likeness_is_known(index):
         return None
     some = np.unique(np.linspace(0, n - 1, min(n, _LIKENESS_OF)).round().astype(np.int64))
     mean = vectors_of(some).mean(axis=0, dtype=np.float64)
