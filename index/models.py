@@ -59,7 +59,7 @@ BUILT_IN = (
         name=DEFAULT_CROSS_ENCODER,
         kind="cross-encoder",
         location="rerank/weights",
-        sha256="8aed764be5b8eda5b0fafc05a7fe97613803d8a7d7325a2978d6788db16ace8d",
+        sha256="6cb42dee08e83e8aabbe3853c02ba6c000bdeea69a13e4f4638919b9720c0e57",
     ),
     BuiltIn(
         name=FAST_CROSS_ENCODER,

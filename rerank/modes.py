@@ -7,8 +7,8 @@ from scisearch.retrieval.likeness import likeness_is_known
 
 NOT_RERANKED = (
     "not reranked: the index has no vectors of the default bi-encoder, beside which alone the"
-    " built-in cross-encoder was measured; --mode rerank has it reorder the candidates all the same,"
-    " --reranker another (search tune tells)"
+    " built-in cross-encoder was measured; --mode rerank has it reorder the candidates all the"
+    " same, --reranker another (search tune tells)"
 )
 NO_VECTORS = "BM25 only: the index was built with --no-dense"
 NO_NEIGHBOURS = (

@@ -94,14 +94,11 @@ class Rounds:
             watch: told the stages' times.
         """
         own: Sequence[StoppingRule | None] = rules or [None] * len(queries)
-        work = [_Work(*of) for of in zip(queries, heads, own, strict=True)]
         asked = limits.auto and rules is not None
+        work = [_Work(*of, asked=asked) for of in zip(queries, heads, own, strict=True)]
         if not asked and limits.budget_ms is None:
             self._round(work, [len(head) for head in heads], watch)
             return [one.outcome() for one in work]
-        if asked:
-            for one in work:
-                one.settle()
         deadline = self._deadline(limits, len(work))
         while active := [one for one in work if one.stopped_by is None]:
             share = self._share(len(active), deadline)
@@ -155,13 +152,15 @@ class Rounds:
 class _Work:
     """One query on its way."""
 
-    def __init__(self, query: str, head: Scored, rule: StoppingRule | None) -> None:
+    def __init__(self, query: str, head: Scored, rule: StoppingRule | None, *, asked: bool) -> None:
         self.query = query
         self._head, self._rule = head, rule
         self._logits = np.empty(0, np.float32)
         self._dropped = np.empty(0, np.int64)
         self._from_cache = 0
         self.stopped_by: StoppedBy | None = None if len(head) else "end"
+        if asked and len(head) and rule is not None and rule.is_settled:
+            self.stopped_by = "bound"  # before the first round: no logit can change anything
 
     def next_size(self, most: int, *, asked: bool) -> int:
         """How many candidates the next round takes; a rule is first asked after a long one."""
@@ -179,11 +178,6 @@ class _Work:
         self._from_cache += int(scores.cached[place].sum())
         if len(self._logits) == len(self._head):
             self.stopped_by = "end"
-
-    def settle(self) -> None:
-        """Stop before the first round where no logit can change anything."""
-        if self.stopped_by is None and self._rule is not None and self._rule.is_settled:
-            self.stopped_by = "bound"
 
     def ask(self) -> None:
         """Stop if the rule allows it; it was fitted on what is seen after a whole first round."""

@@ -67,6 +67,13 @@ class Caps:
     seed: int = 20261127
     licences: tuple[str, ...] = ("open", "share-alike")  # of questions
     held: Held = "without"  # lists without the queries held out, or only those
+    held_out: Mapping[str, float] = field(default_factory=lambda: HELD_OUT)
+
+    def takes(self, kind: str, text: str) -> bool:
+        """Whether a query of this kind (or source of questions) may be chosen."""
+        digest = blake2b(text.strip().lower().encode(), digest_size=8).digest()
+        is_out = int.from_bytes(digest, "big") < self.held_out.get(kind, 0.0) * 2**64
+        return is_out == (self.held == "only")
 
 
 def large_caps() -> Caps:
@@ -98,9 +105,3 @@ def large_caps() -> Caps:
         papers=190_000,
         licences=("open", "share-alike", "unstated"),
     )
-
-
-def held_out(kind: str, text: str) -> bool:
-    """Whether a query of this kind (or source of questions) is never learned from."""
-    digest = blake2b(text.strip().lower().encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < HELD_OUT.get(kind, 0.0) * 2**64

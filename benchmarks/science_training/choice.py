@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from scisearch.benchmarks.science_training.caps import Caps, held_out
+from scisearch.benchmarks.science_training.caps import Caps
 from scisearch.index.errors import TrainingError
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ def _cited(
         if row["a_doc_id"] in known and row["b_doc_id"] in known:
             beside.setdefault(row["a_doc_id"], []).append(row["b_doc_id"])
     # by the title, so that a paper that asks in vain for what it cites is not asked with either
-    fit = [one for one in beside if held_out("cocitation", known[one][0]) == (caps.held == "only")]
+    fit = [one for one in beside if caps.takes("cocitation", known[one][0])]
     for asking in _some(draw, fit, caps.kinds["cocitation"]):
         answers = tuple(dict.fromkeys(beside[asking]))[:8]
         yield ChosenList("cocitation", PAPERS, known[asking][0], answers, asking, "cocitations")
@@ -188,7 +188,7 @@ def _grouped(path: Path, known: Mapping[str, Any]) -> dict[str, dict[str, str | 
 
 def _kept(caps: Caps, kind: str, texts: Iterable[str]) -> list[str]:
     """The queries of a kind that are not held out, or only those that are."""
-    return [text for text in texts if held_out(kind, text) == (caps.held == "only")]
+    return [text for text in texts if caps.takes(kind, text)]
 
 
 def _some(draw: random.Random, values: Sequence[T], count: int) -> list[T]:

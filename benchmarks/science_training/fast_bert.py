@@ -196,9 +196,7 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -
     if query.is_cuda:
         if bias is not None:
             bias = bias.expand(-1, query.shape[1], query.shape[2], -1)
-        return functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=bias, scale=1.0
-        )
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
     exponents = query @ key.transpose(2, 3)
     if bias is not None:
         exponents = exponents + bias

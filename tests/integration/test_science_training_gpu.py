@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,12 +80,11 @@ def test_vectors_are_those_of_sentence_transformers(
     from sentence_transformers import SentenceTransformer
 
     theirs = SentenceTransformer(str(tiny_encoder), device="cpu")
+    words: Any = theirs[0]
     for row in (0, len(packed.titles) // 2, len(packed.titles) - 1):
         inputs = torch.tensor([[2, *packed.document(row).tolist()[:62], 3]])  # its 64 positions
-        states = theirs[0].auto_model(  # type: ignore[union-attr]
-            input_ids=inputs, attention_mask=torch.ones_like(inputs)
-        ).last_hidden_state
-        mean = torch.nn.functional.normalize(states.mean(dim=1), dim=1)[0]
+        found = words.auto_model(input_ids=inputs, attention_mask=torch.ones_like(inputs))
+        mean = torch.nn.functional.normalize(found.last_hidden_state.mean(dim=1), dim=1)[0]
         np.testing.assert_allclose(vectors[0][row].float(), mean.detach(), atol=2e-3)
 
 
@@ -123,7 +123,7 @@ def test_a_fused_score_is_the_formula(
     row = int(np.flatnonzero(packed.kind == packed.kinds.index("scifact"))[0])
     own = {
         int(document)
-        for other in np.flatnonzero(packed.kind == packed.kinds.index("scifact"))
+        for other in np.flatnonzero(packed.kind == packed.kinds.index("scifact")).tolist()
         for document in (*packed.of_positives(other)[0], *packed.of_negatives(other)[0])
     }
     members = sorted(own)
@@ -139,7 +139,9 @@ def test_a_fused_score_is_the_formula(
         for document, cosine in zip(members, cosines.tolist(), strict=True)
     }
     best = max(fused.values())
-    for document, score in zip(mined.negatives[row].tolist(), mined.scores[row].tolist(), strict=True):
+    for document, score in zip(
+        mined.negatives[row].tolist(), mined.scores[row].tolist(), strict=True
+    ):
         if document >= 0:
             assert score == pytest.approx(fused[document] / best, abs=6e-3)
 
@@ -194,7 +196,8 @@ def test_pairs_are_put_together_as_on_a_processor(packed: PackedLists, mined: Mi
         query = step.ids[place // 14][: step.lengths[place // 14]].astype(np.uint16)
         begin, length = int(pairs.start[place]), int(pairs.length[place])
         text = store.tokens[begin : begin + length].numpy().astype(np.uint16)
-        one = DrawnList("x", query, [text], *(np.zeros(1, np.float32),) * 2, True, 1, 0.5)
+        none = np.zeros(1, np.float32)
+        one = DrawnList("x", query, [text], none, none, True, 1, 0.5)
         batch = next(micro_batches([one], longest=40, size=1, ends=(store.cls_id, store.sep_id)))
         wide = batch.ids.shape[1]
         np.testing.assert_array_equal(ids[place, :wide].numpy(), batch.ids[0])
@@ -219,7 +222,9 @@ def test_logits_are_transformers_ones(
     theirs = BertForSequenceClassification.from_pretrained(tiny_cross_encoder)
     theirs.eval()  # type: ignore[no-untyped-call]
     ids, segments, mask = pair_arrays(store, drawn.pairs, 40)
-    logits = theirs(input_ids=ids, token_type_ids=segments, attention_mask=(mask == 0).long()).logits
+    logits = theirs(
+        input_ids=ids, token_type_ids=segments, attention_mask=(mask == 0).long()
+    ).logits
     expected = torch.where(drawn.there, logits.view(found.shape), 0.0)
     np.testing.assert_allclose(found.detach(), expected.detach(), atol=3e-6)
 

@@ -43,6 +43,16 @@ def test_newcomers_by_hand() -> None:
     assert not rule.stops(fused, lower)
 
 
+def test_where_no_logit_counts_nothing_need_be_scored() -> None:
+    fused = np.linspace(1, 0, 30).astype(np.float32)
+    for bound in (None, BOUND):
+        rule = StoppingRule(Interpolation(0.0, "logit"), bound)
+        assert rule.is_settled
+        assert rule.stops(fused, np.empty(0, np.float32))
+        assert rule.agreement(fused, np.empty(0, np.float32)) == 1.0
+    assert not StoppingRule(Interpolation(0.1, "logit"), BOUND).is_settled
+
+
 def test_too_few_scored_for_the_top_never_stop() -> None:
     fused = np.linspace(1, 0, 30).astype(np.float32)
     for bound in (None, BOUND):

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from scisearch.benchmarks.science_training.choice import KIND_CAPS, Caps, ChosenList, choose
+from scisearch.benchmarks.science_training.caps import KIND_CAPS, Caps, large_caps
+from scisearch.benchmarks.science_training.choice import ChosenList, choose
 from scisearch.benchmarks.science_training.cleaning import scifact_claims, without_leaks
 from scisearch.benchmarks.science_training.draw import MIXTURE
 from scisearch.index.errors import TrainingError
 
 
 def test_every_kind_is_chosen_within_its_cap(tiny_corpora: Path) -> None:
-    caps = Caps(kinds={**KIND_CAPS, "sentence": 5, "title": 3, "context": 2})
+    caps = Caps(kinds={**KIND_CAPS, "sentence": 5, "title": 3, "context": 2}, held_out={})
     choice = choose(tiny_corpora / "corpora", caps)
     kinds = Counter(one.kind for one in choice.lists)
     assert kinds == {
@@ -34,13 +35,13 @@ def test_every_kind_is_chosen_within_its_cap(tiny_corpora: Path) -> None:
 def test_only_the_terms_that_we_may_use(tiny_corpora: Path) -> None:
     questions = [one for one in choose(tiny_corpora / "corpora", Caps()).lists if one.licence]
     assert {one.licence for one in questions if one.corpus == "questions"} == {"open"}
-    more = Caps(licences=("open", "research"))
+    more = Caps(licences=("open", "research"), held_out={})
     found = choose(tiny_corpora / "corpora", more).lists
     assert sum(one.corpus == "questions" for one in found) == 17
 
 
 def test_a_document_that_asks_is_named_and_lists_are_turned(tiny_corpora: Path) -> None:
-    lists = choose(tiny_corpora / "corpora", Caps()).lists
+    lists = choose(tiny_corpora / "corpora", Caps(held_out={})).lists
     cited = [one for one in lists if one.kind == "citation"]
     assert {one.asking for one in cited} == {f"p{i}" for i in range(8)}
     assert all(len(one.positives) == 2 for one in cited)
@@ -97,3 +98,19 @@ def test_what_a_collection_has_goes_out(tiny_corpora: Path) -> None:
     assert sum(one.kind == "scifact" for one in clean.lists) == 12
     assert len(clean.documents["scifact"]) == 20
     assert {kind.collection for kind in report.counts} == {"near", "scifact test"}
+
+
+def test_a_held_out_query_is_in_no_training_list(tiny_corpora: Path) -> None:
+    corpora = tiny_corpora / "corpora"
+    learned = {one.query for one in choose(corpora, large_caps()).lists}
+    kept = choose(corpora, replace(large_caps(), held="only")).lists
+    held = {one.query for one in kept if one.kind not in ("sentence", "title", "keywords")}
+    assert held
+    assert not held & learned
+    caps = Caps()
+    assert all(
+        caps.takes("heading", f"  {text.upper()} ") == caps.takes("heading", text) for text in held
+    )
+    share = sum(caps.takes("heading", str(number)) for number in range(2000)) / 2000
+    assert 0.56 < share < 0.64
+    assert all(caps.takes("sentence", str(number)) for number in range(100))

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from scisearch.benchmarks.science_training.ranks import TOP
 from scisearch.benchmarks.science_training.draw import (
     ASKING_TOKENS,
     LABEL_SHARE,
@@ -24,6 +23,7 @@ from scisearch.benchmarks.science_training.draw import (
 from scisearch.benchmarks.science_training.gpu.mining import Mined
 from scisearch.benchmarks.science_training.gpu.token_store import Pairs, TokenStore, padded
 from scisearch.benchmarks.science_training.packed import PackedLists
+from scisearch.benchmarks.science_training.ranks import TOP
 from scisearch.benchmarks.science_training.settings import Clock
 from scisearch.benchmarks.science_training.variation import Rewording
 from scisearch.rerank.training.list_logits import ABSENT
@@ -209,7 +209,9 @@ class Drawing:
         keys = torch.rand(pool.shape, generator=random, device=pool.device).masked_fill(~pool, -1.0)
         width = min(MOST_RELEVANT, keys.shape[1])
         keys, order = keys.topk(width, dim=1)
-        wanted = torch.randint(1, MOST_RELEVANT + 1, (len(rows), 1), generator=random, device=rows.device)
+        wanted = torch.randint(
+            1, MOST_RELEVANT + 1, (len(rows), 1), generator=random, device=rows.device
+        )
         wanted = torch.where(self._has_offset[rows][:, None], wanted, 1)
         chosen = (keys >= 0) & (torch.arange(width, device=rows.device)[None] < wanted)
         padding = (0, MOST_RELEVANT - width)

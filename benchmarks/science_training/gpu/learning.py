@@ -79,7 +79,7 @@ def learn(model: FastBert, course: Course, losses: Losses) -> State:
     draw = np.random.default_rng([settings.seed, 7])
     longest, shares = zip(*settings.longest, strict=True)
     log = _Log(course.log, clock)
-    reserve_memory(device)
+    prepare_device(device)
     for asked in course.asked(clock):
         done = clock.done()
         if done >= 1:
@@ -95,13 +95,15 @@ def learn(model: FastBert, course: Course, losses: Losses) -> State:
     return state
 
 
-def reserve_memory(device: str) -> None:
-    """Take most of a GPU's free memory in one piece and leave it to PyTorch's allocator.
+def prepare_device(device: str) -> None:
+    """Make a GPU ready for steps that have other shapes each.
 
-    Every step has other shapes. Without this the allocator asks the driver for memory again and
-    again, which can take longer than the step (seen on an H100: half a second of each).
+    cuDNN's attention makes a plan for every new shape, which took three quarters of a step on an
+    H100; and most of the memory is taken in one piece and left to PyTorch's allocator, which would
+    ask the driver for more again and again.
     """
     if device != "cpu":
+        torch.backends.cuda.enable_cudnn_sdp(False)
         free, _ = torch.cuda.mem_get_info()
         del_after = torch.empty(int(_RESERVED * free), dtype=torch.uint8, device=device)
         del del_after
@@ -191,7 +193,12 @@ class _Log:
         offsets = drawn.offsets
         self._sums.append(
             torch.stack(
-                [chances(offsets), chances((offsets + logits) / 2), chances(logits), drawn.has_offset.sum()]
+                [
+                    chances(offsets),
+                    chances((offsets + logits) / 2),
+                    chances(logits),
+                    drawn.has_offset.sum(),
+                ]
             )
         )
         self._pairs, self._steps = self._pairs + pairs, self._steps + 1

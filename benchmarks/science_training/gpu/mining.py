@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scisearch.benchmarks.science_training.packed import PackedLists, Ragged
 from scisearch.benchmarks.science_training.ranks import (
     COMPLETE_ENOUGH,
     DEPTH,
     INCOMPLETE,
     MARGIN,
 )
-from scisearch.benchmarks.science_training.packed import PackedLists, Ragged
 from scisearch.index.errors import TrainingError
 from scisearch.rerank.training.sharpness import ScoredRow, Sharpness, fit_by_kind
 
@@ -218,4 +218,3 @@ def _corpus_of_documents(
     for ragged in (packed.positives, packed.negatives):
         found[ragged.values.astype(np.int64)] = np.repeat(of_list, np.diff(ragged.starts))
     return found
-

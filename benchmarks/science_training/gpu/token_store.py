@@ -42,8 +42,10 @@ class TokenStore:
         values = np.empty(int(lengths.sum()), np.int32)
         values[_places(starts, title_lengths)] = titles.values
         values[_places(starts + title_lengths, text_lengths)] = texts.values
-        sent = [torch.from_numpy(x).to(device) for x in (values, starts, title_lengths, lengths)]
-        return cls(*sent, packed.cls_id, packed.sep_id)
+        ids, begin, title, length = (
+            torch.from_numpy(x).to(device) for x in (values, starts, title_lengths, lengths)
+        )
+        return cls(ids, begin, title, length, packed.cls_id, packed.sep_id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
