@@ -31,8 +31,8 @@ def search_notes(index: OpenIndex, config: SearchConfig, mode: Mode) -> tuple[st
 def chosen_mode(index: OpenIndex, config: SearchConfig) -> Mode:
     """The mode asked for; else reranking where a cross-encoder is named or known to do no harm.
 
-    The built-in one knows when to be silent by the lengths and the likeness of documents, the
-    latter by the default bi-encoder's vectors. Without those it is used when asked only.
+    The built-in one was measured beside the default bi-encoder, and a weight that depends on how
+    alike documents are needs its vectors. Without those it is used when asked only.
 
     Raises:
         ConfigError: it needs a part that the index has not, or the

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scisearch.benchmarks.science_training.list_order import ListOrder
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.twisting import TWISTED, TWISTED_CHANCE, Twisting
 from scisearch.benchmarks.science_training.variation import Rewording, shortened
@@ -105,31 +106,19 @@ class ListSource:
         mixture = options.mixture or MIXTURE
         enough = np.diff(packed.negatives.starts) >= options.top + options.rest
         shuffled = np.random.default_rng(options.seed).permutation(np.flatnonzero(enough))
-        self._rows: dict[str, NDArray[np.int64]] = {}
-        for number, kind in enumerate(packed.kinds):
-            rows = shuffled[packed.kind[shuffled] == number]
-            mine = rows[worker::workers] if len(rows) >= workers else rows
-            if kind in mixture and len(mine):
-                self._rows[kind] = self._generator.permutation(mine)
-        if not self._rows:
+        self._order = ListOrder(
+            packed, shuffled, mixture, self._generator, worker=worker, workers=workers
+        )
+        if not len(self._order):
             raise TrainingError(
                 f"none of {len(packed)} lists has {options.top + options.rest} negatives and a kind"
                 f" of the mixture ({', '.join(mixture)}); prepare more documents"
             )
-        self._shares = np.array([mixture[kind] for kind in self._rows])
-        self._next = dict.fromkeys(self._rows, 0)
         self._rewording, self._twisting = Rewording(packed.words), Twisting(packed.words)
 
     def draw(self, done: float) -> DrawnList:
         """The next list when a share `done` (0 to 1) of the training is done."""
-        shares = (1 - done) * self._shares[:, 0] + done * self._shares[:, 1]
-        kind = str(self._generator.choice(list(self._rows), p=shares / shares.sum()))
-        rows, place = self._rows[kind], self._next[kind]
-        if place == len(rows):
-            rows, place = self._generator.permutation(rows), 0
-            self._rows[kind] = rows
-        self._next[kind] = place + 1
-        return self._list(kind, int(rows[place]))
+        return self._list(*self._order.next(done))
 
     def _list(self, kind: str, row: int) -> DrawnList:
         packed, draw = self._packed, self._generator

@@ -21,7 +21,7 @@ from scisearch.benchmarks.science_training.twisting import TWISTED_SHARE
 from scisearch.rerank.training.sharpness import Sharpness
 from scisearch.rerank.training.soft_loss import soft_losses, soft_targets
 
-_LONGEST_GRADIENT = 1.0
+LONGEST_GRADIENT = 1.0
 _PADDED = -1e4  # added to the exponents of padding
 
 
@@ -115,7 +115,7 @@ class Learner:
         norm = float(gradient.norm())
         if not np.isfinite(norm):
             return False
-        gradient.mul_(min(1.0, _LONGEST_GRADIENT / (norm + 1e-6)))
+        gradient.mul_(min(1.0, LONGEST_GRADIENT / (norm + 1e-6)))
         with self._lock:
             self._state.update(
                 gradient,

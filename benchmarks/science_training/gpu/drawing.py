@@ -3,8 +3,8 @@
 Imports torch at the top: import it inside functions only.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from scisearch.benchmarks.science_training.draw import (
 )
 from scisearch.benchmarks.science_training.gpu.mining import Mined
 from scisearch.benchmarks.science_training.gpu.token_store import Pairs, TokenStore, padded
+from scisearch.benchmarks.science_training.list_order import ListOrder, Mixture
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.ranks import TOP
 from scisearch.benchmarks.science_training.settings import Clock
@@ -32,7 +33,7 @@ from scisearch.rerank.training.sharpness import Sharpness
 MOST_RELEVANT, OF_TOP, OF_REST = 3, 6, 5  # texts of a list
 # Shares of the kinds at the first step and at the last. In a million lists those of the small kinds
 # would come dozens of times with the shares of draw.MIXTURE; here, some six times.
-GPU_MIXTURE: Mapping[str, tuple[float, float]] = {
+GPU_MIXTURE: Mixture = {
     "question": (0.26, 0.23),
     "qkeywords": (0.08, 0.07),
     "claim": (0.07, 0.08),
@@ -77,54 +78,24 @@ class Asking(IterableDataset[Asked]):
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         draw = np.random.default_rng([self._seed, 11, worker])
-        turns = _Turns(self._packed, draw, worker, workers)
+        shuffled = np.random.default_rng(1).permutation(len(self._packed))
+        order = ListOrder(self._packed, shuffled, GPU_MIXTURE, draw, worker=worker, workers=workers)
         rewording = Rewording(self._packed.words)
         while True:
-            rows = turns.next(self._lists, self._clock.done())
-            kinds = [self._packed.kinds[number] for number in self._packed.kind[rows].tolist()]
-            texts = [
-                self._query(rewording, int(row), kind, draw)
-                for row, kind in zip(rows, kinds, strict=True)
-            ]
-            ids, lengths = padded(texts)
-            titled = np.array([kind != "title" for kind in kinds]) & (
-                draw.random(len(rows)) > UNTITLED
+            done = self._clock.done()
+            lists = [order.next(done) for _ in range(self._lists)]
+            ids, lengths = padded([self._query(rewording, *one, draw) for one in lists])
+            titled = np.array([kind != "title" for kind, _ in lists]) & (
+                draw.random(len(lists)) > UNTITLED
             )
+            rows = np.array([row for _, row in lists], np.int64)
             yield Asked(rows, ids, lengths, titled, int(draw.integers(2**62)))
 
-    def _query(self, rewording: Rewording, row: int, kind: str, draw: Any) -> NDArray[Any]:
+    def _query(self, rewording: Rewording, kind: str, row: int, draw: Any) -> NDArray[Any]:
         packed, asking = self._packed, int(self._packed.asking[row])
         if asking >= 0 and draw.random() < 0.5:
             return packed.document(asking)[: int(draw.integers(*ASKING_TOKENS))]
         return rewording.of(packed.queries[row], kind, draw)
-
-
-class _Turns:
-    """Which lists come next: kinds by the mixture, a list again after all others of its kind."""
-
-    def __init__(self, packed: PackedLists, draw: Any, worker: int, workers: int) -> None:
-        shuffled = np.random.default_rng(1).permutation(len(packed))
-        self._rows: dict[str, NDArray[np.int64]] = {}
-        for number, kind in enumerate(packed.kinds):
-            rows = shuffled[packed.kind[shuffled] == number]
-            mine = rows[worker::workers] if len(rows) >= workers else rows
-            if kind in GPU_MIXTURE and len(mine):
-                self._rows[kind] = draw.permutation(mine)
-        self._shares = np.array([GPU_MIXTURE[kind] for kind in self._rows])
-        self._next, self._draw = dict.fromkeys(self._rows, 0), draw
-
-    def next(self, count: int, done: float) -> NDArray[np.int64]:
-        shares = (1 - done) * self._shares[:, 0] + done * self._shares[:, 1]
-        kinds = self._draw.choice(list(self._rows), count, p=shares / shares.sum())
-        return np.array([self._one(str(kind)) for kind in kinds], np.int64)
-
-    def _one(self, kind: str) -> int:
-        rows, place = self._rows[kind], self._next[kind]
-        if place == len(rows):
-            rows, place = self._draw.permutation(rows), 0
-            self._rows[kind] = rows
-        self._next[kind] = place + 1
-        return int(rows[place])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -285,8 +256,3 @@ def _varied(
     share = torch.rand(whole, generator=random, device=device) / 2
     moved = torch.where(to_parts & (length >= 60), (share * length).long(), 0)
     return start + moved, torch.minimum(length - moved, most)
-
-
-def without_some(drawn: Drawn, longest: int) -> Drawn:
-    """The same with pairs cut to so many tokens."""
-    return replace(drawn, pairs=drawn.pairs.cut(longest))

@@ -21,6 +21,7 @@ from scisearch.benchmarks.science_training.gpu.token_store import (
     batches_of,
     pair_arrays,
 )
+from scisearch.benchmarks.science_training.learner import LONGEST_GRADIENT
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.settings import Clock, Settings
 from scisearch.benchmarks.science_training.state import State
@@ -30,7 +31,6 @@ from scisearch.rerank.training.soft_loss import soft_losses, soft_targets
 # Tokens that the pairs of a step are cut to, and how often. A model is run at a length that it has
 # seen often: beyond that it is lost.
 GPU_LONGEST: tuple[tuple[int, float], ...] = ((192, 0.2), (288, 0.5), (384, 0.3))
-_LONGEST_GRADIENT = 1.0
 _TOLD_SECONDS = 15.0
 _RESERVED = 0.85  # of the free memory
 
@@ -105,8 +105,7 @@ def prepare_device(device: str) -> None:
     if device != "cpu":
         torch.backends.cuda.enable_cudnn_sdp(False)
         free, _ = torch.cuda.mem_get_info()
-        del_after = torch.empty(int(_RESERVED * free), dtype=torch.uint8, device=device)
-        del del_after
+        torch.empty(int(_RESERVED * free), dtype=torch.uint8, device=device)
 
 
 def scored(model: FastBert, course: Course, drawn: Drawn) -> tuple[Tensor, int]:
@@ -163,7 +162,7 @@ def _update(state: State, learned: list[Any], settings: Settings, done: float) -
     """Clip the gradient and follow it; a gradient that is no number is not followed."""
     gradient = torch.cat([one.grad.float().reshape(-1) for one in learned])
     norm = gradient.norm()
-    gradient = gradient.mul_((_LONGEST_GRADIENT / (norm + 1e-6)).clamp(max=1.0))
+    gradient = gradient.mul_((LONGEST_GRADIENT / (norm + 1e-6)).clamp(max=1.0))
     gradient = torch.where(norm.isfinite(), gradient, torch.zeros_like(gradient))
     state.update(
         gradient,
