@@ -23,7 +23,7 @@ from scisearch.benchmarks.reweighing import (
 from scisearch.benchmarks.scoring import evaluate
 from scisearch.index.errors import ConfigError
 from scisearch.index.opened import open_index
-from scisearch.rerank.interpolation import Interpolation, Normalisation, Reading
+from scisearch.rerank.interpolation import Interpolation, Normalisation, Reading, with_rest
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.rerank.stage import open_rerank_stage
 from scisearch.retrieval.encoder_fusion import fusion_of
@@ -143,10 +143,11 @@ def _means(
 
 
 def reranked(one: Candidates, setting: Interpolation, scored: int | None = None) -> RankedList:
-    """The query's list with this setting, as a search would give it; of the first `scored` only."""
+    """The query's list with this setting, as a search would give it that scored so many, or all."""
     head, id_rank = _numbered(one)
     setting = setting.for_query(one.reading)
     final = setting.interpolate_first(head, one.logits[:scored], id_rank)
+    final = with_rest(final, head, len(final))
     return _listed(one, [one.doc_ids[i] for i in final.ordinals.tolist()], final.scores)
 
 

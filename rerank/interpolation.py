@@ -156,6 +156,20 @@ class Interpolation:
         return final
 
 
+def with_rest(final: Scored, whole: Scored, scored: int) -> Scored:
+    """The final list and below it the candidates that were not scored, in their order."""
+    rest = Scored(whole.ordinals[scored:], whole.scores[scored:])
+    if not len(rest):
+        return final
+    if not len(final):
+        return rest
+    below = final.scores[-1] - (rest.scores[0] - rest.scores)
+    return Scored(
+        np.concatenate([final.ordinals, rest.ordinals]),
+        np.concatenate([final.scores, below.astype(np.float32)]),
+    )
+
+
 def _between(value: float, low: float, high: float) -> float:
     """0 up to `low`, 1 from `high` on, a straight line between."""
     return min(1.0, max(0.0, (value - low) / (high - low)))

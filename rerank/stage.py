@@ -12,7 +12,7 @@ from scisearch.index.opened import OpenIndex
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.anytime import TOP, LogitBound, StoppingRule
 from scisearch.rerank.calibration import Calibration
-from scisearch.rerank.interpolation import AMONG, Interpolation, Reading
+from scisearch.rerank.interpolation import AMONG, Interpolation, Reading, with_rest
 from scisearch.rerank.model_settings import SETTINGS_FILE, read_model_settings
 from scisearch.rerank.rounds import CrossEncoder, FirstScores, Rounds
 from scisearch.rerank.search_config import Limits, SearchConfig
@@ -162,7 +162,7 @@ class RerankStage:
         scored = head.cut(len(first.logits))
         stages = {
             "cross-encoder": rank(scored.ordinals, first.logits, self._id_rank),
-            "final": _with_rest(final, whole, len(scored)),
+            "final": with_rest(final, whole, len(scored)),
         }
         notes = (*_effort_notes(first.effort), *self.notes(limits), *self._cut_notes(first))
         if self.interpolation.weight and not setting.weight and len(head):
@@ -265,17 +265,3 @@ def _effort_notes(effort: RerankEffort) -> list[str]:
     if effort.from_cache:
         notes.append(f"{effort.from_cache} of {effort.scored} scores are from the score cache")
     return notes
-
-
-def _with_rest(final: Scored, whole: Scored, scored: int) -> Scored:
-    """The final list and below it the candidates that were not scored, in their order."""
-    rest = Scored(whole.ordinals[scored:], whole.scores[scored:])
-    if not len(rest):
-        return final
-    if not len(final):
-        return rest
-    below = final.scores[-1] - (rest.scores[0] - rest.scores)
-    return Scored(
-        np.concatenate([final.ordinals, rest.ordinals]),
-        np.concatenate([final.scores, below.astype(np.float32)]),
-    )

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,7 +84,7 @@ class TorchRuntime:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         if self._has_segments:
             inputs["token_type_ids"] = batch.token_type_ids
-        with torch.inference_mode():
+        with torch.inference_mode(), _unplanned_attention():
             tensors = {name: self._on_device(array) for name, array in inputs.items()}
             output: torch.Tensor = self._model(**tensors).logits
             logits = output[:, 0].float()
@@ -100,6 +100,18 @@ class TorchRuntime:
         if not self._is_cuda:
             return values.to(self._device)
         return values.pin_memory().to(self._device, non_blocking=True)
+
+
+def _unplanned_attention() -> AbstractContextManager[None]:
+    """CUDA computes attention without cuDNN, whose kernels are planned anew for every shape.
+
+    Batches have many shapes, and planning took longer than scoring (benchmarks/LOG.md, 2026-11-28).
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    return sdpa_kernel(  # type: ignore[no-untyped-call, no-any-return]
+        [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    )
 
 
 def _fetched(logits: "torch.Tensor") -> Pending:

@@ -43,11 +43,17 @@ class Preparation:
         """How much is chosen.
 
         Raises:
-            ConfigError: the share is not above 0 and at most 1.
+            ConfigError: the share is not above 0 and at most 1, or the preparation is large and
+                also has a share, or an encoder for the first stage.
         """
         if not 0 < self.share <= 1:
             raise ConfigError(f"share {self.share}; expected above 0 and at most 1")
         if self.large:
+            if self.share != 1 or self.encoder is not None or self.no_dense:
+                raise ConfigError(
+                    "large preparation: found a share or an encoder too, expected neither: it"
+                    " takes nearly all lists and BM25's candidates, and `learn` adds the dense ones"
+                )
             return large_caps()
         return Caps(
             kinds=_part(KIND_CAPS, self.share),

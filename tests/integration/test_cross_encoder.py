@@ -223,6 +223,24 @@ def test_a_batch_without_memory_is_halved(models: dict[str, Path]) -> None:
         runtime.forward(batch)
 
 
+def test_attention_is_computed_without_cudnn(models: dict[str, Path]) -> None:
+    """Its kernels are planned for every shape; the flag is read on machines without CUDA too."""
+    import torch
+
+    seen: list[bool] = []
+
+    def note(*_: object) -> None:
+        seen.append(torch.backends.cuda.cudnn_sdp_enabled())
+
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    runtime = TorchRuntime(read_pair_model(models["bert"]), "cpu")
+    runtime._model.register_forward_pre_hook(note)
+    ids = np.arange(5, 25, dtype=np.int64).reshape(4, 5)
+    runtime.forward(Batch(ids, np.ones_like(ids), np.zeros_like(ids)))
+    assert seen == [False]
+    assert torch.backends.cuda.cudnn_sdp_enabled() == before
+
+
 def test_half_precision_checkpoints_are_computed_in_float32(
     bert_folder: Path, models: dict[str, Path], tmp_path: Path
 ) -> None:

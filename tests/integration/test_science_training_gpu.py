@@ -251,3 +251,11 @@ def test_a_course_writes_a_model_and_its_sibling(
     log = (output / "train.log").read_text()
     assert "candidates:" in log
     assert "alone" in log
+
+
+@pytest.mark.parametrize("more", [["--share", "0.5"], ["--no-dense"], ["--encoder", "x"]])
+def test_a_large_preparation_leaves_no_option_unsaid(more: list[str], tmp_path: Path) -> None:
+    call = ["prepare", str(tmp_path), "--collections", str(tmp_path), "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, [*call, "--large", "--tokenizer", str(tmp_path), *more])
+    assert done.exit_code == 1
+    assert "large preparation: found a share or an encoder too, expected neither" in done.output

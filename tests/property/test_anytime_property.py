@@ -118,7 +118,7 @@ def test_nothing_allowed_is_a_full_rerank(
 
 
 @patient
-@given(scored_lists(), WEIGHTS, bounds())
+@given(scored_lists(), HEARD, bounds())
 def test_more_allowed_is_never_later(one: ScoredList, weight: float, bound: LogitBound) -> None:
     interpolation = Interpolation(weight, "logit")
     ends = [

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from scisearch.index.errors import ConfigError
-from scisearch.rerank.anytime import LogitBound, ScoredList, StoppingRule, fit_bound, round_ends
+from scisearch.rerank.anytime import (
+    LogitBound,
+    ScoredList,
+    StoppingRule,
+    fit_bound,
+    round_ends,
+    scored_until_stop,
+)
 from scisearch.rerank.interpolation import Interpolation
 
 BOUND = LogitBound((0.0, 0.0, 0.0, 0.0), (0.0, 10.0), (0.5, 0.005), 0.1)
@@ -50,6 +57,7 @@ def test_where_no_logit_counts_nothing_need_be_scored() -> None:
         assert rule.is_settled
         assert rule.stops(fused, np.empty(0, np.float32))
         assert rule.agreement(fused, np.empty(0, np.float32)) == 1.0
+        assert scored_until_stop(rule, ScoredList(fused, fused)) == 0
     assert not StoppingRule(Interpolation(0.1, "logit"), BOUND).is_settled
 
 

@@ -1,5 +1,6 @@
 """How much may be left unscored, chosen on candidates of which all logits are known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.interpolation_choice import Candidates
 from scisearch.console.training import render_bound
 from scisearch.index.errors import ConfigError
-from scisearch.rerank.interpolation import Interpolation
+from scisearch.rerank.interpolation import Interpolation, Reading
 from scisearch.rerank.model_settings import (
     ModelSettings,
     read_model_settings,
@@ -98,3 +99,19 @@ def test_what_is_written_is_read(tmp_path: Path, choice: BoundChoice) -> None:
     settings = ModelSettings(SETTING, None, choice.bound)
     write_model_settings(tmp_path, settings)
     assert read_model_settings(tmp_path) == settings
+
+
+def test_what_is_not_heard_is_not_scored_and_loses_nothing() -> None:
+    """Candidates so short that no logit counts: the engine scores none of them."""
+    setting = Interpolation(0.5, "logit", lengths=(60, 180))
+    collections = []
+    for seed, tokens in ((1, 300), (2, 300), (3, 20)):
+        collection, candidates = scored(str(tokens + seed), seed=seed)
+        reading = Reading(np.full(20, tokens, np.int64))
+        collections.append((collection, [replace(one, reading=reading) for one in candidates]))
+    found = choose_bound(collections, setting)
+    for tried in found.tried.values():
+        assert tried["23"].scored == 0
+        assert tried["23"].loss == 0
+        assert tried["23"].agreement == 1
+        assert tried["301"].scored > 0
