@@ -65,7 +65,7 @@ BUILT_IN = (
         name=FAST_CROSS_ENCODER,
         kind="cross-encoder",
         location="rerank/fast_weights",
-        sha256="29d69873b803bb08823bd31e953a368f3f4f0a419770ac5589f2ad53d89509a7",
+        sha256="6ff69ef73cc2970b0c3306163b8ce4736aeb11f6d07561dec06b67467c2c87fc",
         alias="fast",
         embeddings_of=DEFAULT_CROSS_ENCODER,
     ),
