@@ -43,7 +43,7 @@ def build_index_command(corpus: Path, index: Path, as_json: bool, **options: Any
     from scisearch.console.index import render_build
     from scisearch.console.progress import TerminalProgress
     from scisearch.index.builder import build_index
-    from scisearch.rerank.stage import prepare_built_in
+    from scisearch.rerank.open_stage import prepare_built_in
 
     config = build_config(options)
     report = build_index(corpus, index, config, progress=TerminalProgress())

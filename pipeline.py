@@ -174,6 +174,8 @@ class SearchPipeline:
         if self.mode == "rerank":
             digests["reranker"] = self._reranker.sha256
             digests["reranker_runtime"] = self._reranker.runtime_name
+            if self._reranker.small is not None:
+                digests["small_reranker"] = self._reranker.small.sha256
         return digests
 
     @property
@@ -210,7 +212,7 @@ class SearchPipeline:
 
     @cached_property
     def _reranker(self) -> "RerankStage":
-        from scisearch.rerank.stage import open_rerank_stage
+        from scisearch.rerank.open_stage import open_rerank_stage
 
         return open_rerank_stage(self.index, self.config)
 

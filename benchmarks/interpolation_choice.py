@@ -24,8 +24,8 @@ from scisearch.benchmarks.scoring import evaluate
 from scisearch.index.errors import ConfigError
 from scisearch.index.opened import open_index
 from scisearch.rerank.interpolation import Interpolation, Normalisation, Reading, with_rest
+from scisearch.rerank.open_stage import open_rerank_stage
 from scisearch.rerank.search_config import SearchConfig
-from scisearch.rerank.stage import open_rerank_stage
 from scisearch.retrieval.encoder_fusion import fusion_of
 from scisearch.retrieval.ranking import Hit, IdRank, RankedList, Scored, strictly_decreasing
 

@@ -30,9 +30,9 @@ from scisearch.index.opened import OpenIndex, open_index
 from scisearch.index.runtimes import choose_device, devices_of, open_encoder
 from scisearch.index.vector_recall import spread
 from scisearch.pipeline import SearchPipeline
+from scisearch.rerank.open_stage import open_rerank_stage
 from scisearch.rerank.pair_model import read_pair_model
 from scisearch.rerank.search_config import SearchConfig
-from scisearch.rerank.stage import open_rerank_stage
 from scisearch.retrieval.ranking import Query
 from scisearch.retrieval.topics import read_topics
 

@@ -38,6 +38,7 @@ _SYSTEMS: Mapping[str, dict[str, Any]] = {
     "dense": {"color": ORANGE, "marker": "s", "linestyle": "--"},
     "hybrid": {"color": GREEN, "marker": "^", "linestyle": "-."},
     "fast": {"color": SKY, "marker": "d", "linestyle": "-"},
+    "cascade": {"color": PURPLE, "marker": "h", "linestyle": "--"},
     "rerank": {"color": VERMILION, "marker": "D", "linestyle": ":"},
 }
 _PIXELS_PER_INCH = 100  # of a page: letters of 10 points are 14 pixels high

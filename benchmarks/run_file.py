@@ -26,7 +26,7 @@ class Effort:
     scored: int
     candidates: int
     from_cache: int
-    topics_stopped: dict[str, int]  # by "bound" and by "time"
+    topics_stopped: dict[str, int]  # by "bound", "time" and "cascade"
     agreement: float | None
 
 
@@ -108,7 +108,8 @@ def _total(efforts: Sequence[RerankEffort]) -> Effort | None:
         candidates=sum(one.candidates for one in efforts),
         from_cache=sum(one.from_cache for one in efforts),
         topics_stopped={
-            name: sum(one.stopped_by == name for one in efforts) for name in ("bound", "time")
+            name: sum(one.stopped_by == name for one in efforts)
+            for name in ("bound", "time", "cascade")
         },
         agreement=fmean(known) if known else None,
     )

@@ -4,12 +4,13 @@ from typing import Literal, get_args
 
 from scisearch.index.errors import ConfigError
 
-# A mode of search each, and `rerank` with the small built-in cross-encoder.
-System = Literal["bm25", "dense", "hybrid", "fast", "rerank"]
+# A mode of search each; `rerank` with the small built-in cross-encoder, and after it (`cascade`).
+System = Literal["bm25", "dense", "hybrid", "fast", "cascade", "rerank"]
 SYSTEMS: tuple[System, ...] = get_args(System)
 FIRST_STAGES: tuple[System, ...] = ("bm25", "dense")
 CANDIDATE_LISTS: tuple[System, ...] = (*FIRST_STAGES, "hybrid")
-RERANKED: tuple[System, ...] = ("fast", "rerank")  # the reordered lists, the whole model's last
+# The reordered lists, the whole model's last.
+RERANKED: tuple[System, ...] = ("fast", "cascade", "rerank")
 
 
 def parse_systems(names: str) -> tuple[System, ...]:

@@ -84,7 +84,7 @@ def open_systems(
 
     Args:
         index: what they search.
-        config: their numbers; the mode is set here, and of `fast` the cross-encoder.
+        config: their numbers; the mode is set here, of `fast` also the cross-encoder.
         names: which ones; None: every mode that the index allows.
 
     Raises:
@@ -110,6 +110,8 @@ def config_of(system: System, config: SearchConfig) -> SearchConfig:
     """The numbers of a benchmark as the settings of one of its systems."""
     if system == "fast":
         return replace(config, mode="rerank", reranker=FAST_CROSS_ENCODER)
+    if system == "cascade":
+        return replace(config, mode="rerank", rerank="cascade")
     return replace(config, mode=system)
 
 

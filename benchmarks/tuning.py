@@ -40,8 +40,9 @@ from scisearch.benchmarks.tuning_tables import (
 from scisearch.index.errors import ConfigError
 from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import NoProgress, Progress
+from scisearch.rerank.open_stage import open_rerank_stage
 from scisearch.rerank.search_config import SearchConfig
-from scisearch.rerank.stage import RerankStage, open_rerank_stage
+from scisearch.rerank.stage import RerankStage
 from scisearch.retrieval.encoder_fusion import fusion_of
 
 _LEAST_QUERIES = 10

@@ -113,8 +113,9 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
     ),
     click.option(
         "--rerank",
-        type=click.Choice(["full", "auto"]),
-        help="Rerank all of these, or in fused order until the top 10 is not expected to change."
+        type=click.Choice(["full", "auto", "cascade"]),
+        help="Rerank all of these; in fused order until the top 10 is not expected to change; or"
+        " the 30 that the small sibling puts first."
         "  [default: full; a query with a built-in cross-encoder: auto]",
     ),
     reranker_option,

@@ -21,13 +21,20 @@ def render_run(report: RunReport) -> str:
     return "\n".join(lines)
 
 
+_STOPPED_BY = {
+    "bound": "the bound",
+    "time": "the time",
+    "cascade": "the choice of the small cross-encoder",
+}
+
+
 def _reranked(effort: Effort) -> list[str]:
     """How much was reranked, where that is not simply all, and how much of it not computed."""
     lines = []
     if effort.scored < effort.candidates:
         agreement = "not known" if effort.agreement is None else f"{effort.agreement:.1%}"
         stopped = " and ".join(
-            f"{count} topics by {'the bound' if name == 'bound' else 'the time'}"
+            f"{count} topics by {_STOPPED_BY[name]}"
             for name, count in effort.topics_stopped.items()
             if count
         )

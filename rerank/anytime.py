@@ -208,7 +208,7 @@ def round_ends(candidates: int) -> Iterator[int]:
 
 
 def scored_until_stop(rule: StoppingRule, of: ScoredList) -> int:
-    """How many candidates of a list would have been scored with this rule; none if it is settled."""
+    """How many candidates of a list would have been scored with this rule; 0 if it is settled."""
     if rule.is_settled:
         return 0
     return next(end for end in round_ends(len(of.fused)) if rule.stops(of.fused, of.logits[:end]))

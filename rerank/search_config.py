@@ -11,7 +11,7 @@ from scisearch.retrieval.fusion import Fusion
 
 Mode = Literal["bm25", "dense", "hybrid", "rerank"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-Reranking = Literal["full", "auto"]
+Reranking = Literal["full", "auto", "cascade"]
 RERANKINGS: tuple[Reranking, ...] = get_args(Reranking)
 BM25Engine = Literal["bm25s", "rank-bm25"]
 BM25_ENGINES: tuple[BM25Engine, ...] = get_args(BM25Engine)
@@ -32,7 +32,7 @@ class SearchConfig:
     mode: Mode | None = None
     depth: int = 100  # documents from each first stage
     rerank_depth: int = 100  # fused documents that the cross-encoder scores
-    rerank: Reranking = "full"  # all of these, or until the top is not expected to change
+    rerank: Reranking = "full"  # all of these, until the top is settled, or a small model's choice
     auto_top: int = 10  # the best so many that `auto` looks at
     budget_ms: float | None = None  # for the reranking of a query; None: as long as it takes
     score_cache: bool = False  # take logits that were computed before from the user's cache folder
@@ -83,8 +83,14 @@ class SearchConfig:
             raise ConfigError(f"rerank {self.rerank!r}; expected one of {', '.join(RERANKINGS)}")
         if self.budget_ms is not None and not self.budget_ms >= 1:  # also true for NaN
             raise ConfigError(f"budget {self.budget_ms:g} ms; expected at least 1")
-        if self.rerank == "auto" and self.min_probability is not None:
+        if self.rerank == "cascade" and self.budget_ms is not None:
             raise ConfigError(
-                "rerank auto with a minimum probability; expected one of them: a likely document"
-                " may stand anywhere among the candidates, so all must be scored (--rerank full)"
+                "rerank cascade with a budget of time; expected one of them (--rerank auto stops"
+                " early within a budget)"
+            )
+        if self.rerank != "full" and self.min_probability is not None:
+            raise ConfigError(
+                f"rerank {self.rerank} with a minimum probability; expected one of them: a likely"
+                " document may stand anywhere among the candidates, so all must be scored (--rerank"
+                " full)"
             )

@@ -7,17 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.index.errors import ConfigError
-from scisearch.index.models import DEFAULT_CROSS_ENCODER, resolve_model
-from scisearch.index.opened import OpenIndex
 from scisearch.index.stopwatch import Stopwatch
 from scisearch.rerank.anytime import TOP, LogitBound, StoppingRule
 from scisearch.rerank.calibration import Calibration
+from scisearch.rerank.cascade import KEPT, Candidates, all_of, best_of
 from scisearch.rerank.interpolation import AMONG, Interpolation, Reading, with_rest
-from scisearch.rerank.model_settings import SETTINGS_FILE, read_model_settings
 from scisearch.rerank.rounds import CrossEncoder, FirstScores, Rounds
-from scisearch.rerank.search_config import Limits, SearchConfig
+from scisearch.rerank.search_config import Limits
 from scisearch.rerank.truncation import Truncation
-from scisearch.retrieval.likeness import mean_likeness
 from scisearch.retrieval.ranking import IdRank, Ordinals, Scored, rank
 from scisearch.retrieval.results import RerankEffort
 
@@ -58,6 +55,7 @@ class RerankStage:
         likeness: float | None = None,
     ) -> None:
         """Take an open cross-encoder; `open_rerank_stage` finds one by name."""
+        self.small: RerankStage | None = None  # looks at all first; None: this one scores them all
         self._likeness = likeness  # mean cosine of two documents; None: not known
         self._cross_encoder = cross_encoder
         self._rounds = Rounds(cross_encoder)
@@ -97,12 +95,49 @@ class RerankStage:
             )
         heads = [one.cut(depth) for one in fused]
         settings = [self.setting(head.ordinals) for head in heads]
-        rules = self._rules(settings, top)
-        found = self._rounds.score(queries, heads, limits=limits, rules=rules, watch=watch)
-        return [
-            self._likely(self._reranked(whole, head, first, setting, limits), min_probability)
-            for whole, head, first, setting in zip(fused, heads, found, settings, strict=True)
+        before = self._by_small(queries, fused, depth=depth, watch=watch)
+        asked = [
+            all_of(head, whole) if first is None else best_of(head, first.stages["final"])
+            for head, whole, first in zip(heads, fused, before, strict=True)
         ]
+        found = self._rounds.score(
+            queries,
+            [one.head.cut(one.count) for one in asked],
+            limits=limits,
+            rules=self._rules(settings, top),
+            watch=watch,
+        )
+        outcomes = [
+            self._reranked(one, first, setting, limits)
+            for one, first, setting in zip(asked, found, settings, strict=True)
+        ]
+        return [
+            self._likely(_after(first, outcome), min_probability)
+            for first, outcome in zip(before, outcomes, strict=True)
+        ]
+
+    def _by_small(
+        self,
+        queries: Sequence[str],
+        fused: Sequence[Scored],
+        *,
+        depth: int,
+        watch: Stopwatch | None,
+    ) -> "list[Reranked | None]":
+        """What the small cross-encoder makes of each query's list; None where nobody asks it."""
+        found: list[Reranked | None] = [None] * len(queries)
+        if self.small is None:
+            return found
+        long = [place for place, one in enumerate(fused) if min(len(one), depth) > KEPT]
+        outcomes = self.small.rerank(
+            [queries[place] for place in long],
+            [fused[place] for place in long],
+            depth=depth,
+            watch=watch,
+        )
+        for place, outcome in zip(long, outcomes, strict=True):
+            found[place] = outcome
+        return found
 
     def setting(self, candidates: Ordinals) -> Interpolation:
         """How a query is weighed that has these candidates, best fused one first."""
@@ -152,17 +187,17 @@ class RerankStage:
 
     def _reranked(
         self,
-        whole: Scored,
-        head: Scored,
+        asked: Candidates,
         first: FirstScores,
         setting: Interpolation,
         limits: Limits,
     ) -> Reranked:
+        head = asked.head
         final = setting.interpolate_first(head, first.logits, self._id_rank)
         scored = head.cut(len(first.logits))
         stages = {
             "cross-encoder": rank(scored.ordinals, first.logits, self._id_rank),
-            "final": with_rest(final, whole, len(scored)),
+            "final": with_rest(final, asked.whole, len(scored)),
         }
         notes = (*_effort_notes(first.effort), *self.notes(limits), *self._cut_notes(first))
         if self.interpolation.weight and not setting.weight and len(head):
@@ -200,50 +235,19 @@ class RerankStage:
         return replace(outcome, stages=stages, notes=(*outcome.notes, note))
 
 
-def prepare_built_in(device: str | None = None) -> None:
-    """Make the built-in cross-encoder ready for queries without PyTorch."""
-    from scisearch.rerank.cross_encoder import runtime_of
-
-    model = resolve_model(DEFAULT_CROSS_ENCODER, offline=True, kind="cross-encoder")
-    runtime_of(model, device=device)
-
-
-def open_rerank_stage(index: OpenIndex, config: SearchConfig) -> RerankStage:
-    """Find and load the cross-encoder of a configuration for the documents of an index.
-
-    A weight or normalisation that the configuration leaves open is that kept with the model.
-
-    Raises:
-        ModelError: it cannot be found or loaded, or is none.
-    """
-    from scisearch.rerank.cross_encoder import LocalCrossEncoder
-
-    weight, normalisation = config.rerank_weight, config.rerank_normalisation
-    name = config.reranker or DEFAULT_CROSS_ENCODER
-    model = resolve_model(name, offline=config.offline, kind="cross-encoder")
-    settings = read_model_settings(model.folder)
-    interpolation = settings.interpolation.changed(weight, normalisation)
-    calibration = settings.calibration
-    cross_encoder = LocalCrossEncoder(
-        model,
-        texts=index.documents.full_texts,
-        store=index.tokens,
-        long_documents=config.long_documents,
-        device=config.device,
-        runtime=config.runtime,
-        score_cache=config.score_cache,
+def _after(first: Reranked | None, outcome: Reranked) -> Reranked:
+    """The outcome for the few that a small cross-encoder chose, told as one for all."""
+    if first is None:
+        return outcome
+    effort = replace(
+        outcome.effort,
+        candidates=first.effort.candidates,
+        stopped_by="cascade",
+        agreement=None,
     )
-    where = f"{model.folder / SETTINGS_FILE}: calibration"
-    return RerankStage(
-        cross_encoder,
-        interpolation,
-        index.documents.id_rank,
-        model.sha256,
-        calibration=None
-        if calibration is None
-        else Calibration.from_json(calibration, where=where),
-        bound=settings.bound,
-        likeness=None if interpolation.likeness is None else mean_likeness(index),
+    stages = {"small cross-encoder": first.stages["cross-encoder"], **outcome.stages}
+    return replace(
+        outcome, stages=stages, notes=(*_effort_notes(effort), *outcome.notes), effort=effort
     )
 
 
@@ -257,6 +261,8 @@ def _effort_notes(effort: RerankEffort) -> list[str]:
             f"{counts}, the others are not expected at the top; expected agreement with a rerank"
             f" of all: {agreement}"
         )
+    if effort.stopped_by == "cascade":
+        notes.append(f"{counts}, those that the small cross-encoder put first")
     if effort.stopped_by == "time":
         notes.append(
             f"{counts} when the time was up, another time it may be more or fewer; expected"

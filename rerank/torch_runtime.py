@@ -102,14 +102,14 @@ class TorchRuntime:
         return values.pin_memory().to(self._device, non_blocking=True)
 
 
-def _unplanned_attention() -> AbstractContextManager[None]:
+def _unplanned_attention() -> AbstractContextManager[object]:
     """CUDA computes attention without cuDNN, whose kernels are planned anew for every shape.
 
     Batches have many shapes, and planning took longer than scoring (benchmarks/LOG.md, 2026-11-28).
     """
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    return sdpa_kernel(  # type: ignore[no-untyped-call, no-any-return]
+    return sdpa_kernel(
         [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
     )
 

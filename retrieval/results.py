@@ -17,7 +17,7 @@ class StageScore(NamedTuple):
     score: float
 
 
-StoppedBy = Literal["end", "bound", "time"]
+StoppedBy = Literal["end", "bound", "time", "cascade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,9 @@ class RerankEffort:
     """How much of a query's candidates the cross-encoder scored, and why not more.
 
     `stopped_by` is "end" where all were scored, "bound" where the top was not expected to change,
-    "time" where the time was up. `agreement` is the share of the top that is expected to be that of
-    a rerank of all, 0 to 1; None where nothing is known of it.
+    "time" where the time was up, "cascade" where a small cross-encoder chose them. `agreement` is
+    the share of the top that is expected to be that of a rerank of all, 0 to 1; None where nothing
+    is known of it.
     """
 
     scored: int

@@ -159,7 +159,7 @@ def test_other_mistakes_are_told_in_a_line(tmp_path: Path, collection: Path) -> 
     out = tmp_path / "report"
     assert "no such folder, expected one with" in benchmark(tmp_path / "no", out, code=1).stderr
     wrong = search("benchmark", collection, "--systems", "bm25,best", "--out", out, code=1).stderr
-    assert "systems: found best, expected some of bm25,dense,hybrid,fast,rerank" in wrong
+    assert "systems: found best, expected some of bm25,dense,hybrid,fast,cascade,rerank" in wrong
     assert "expected qrels.dev.tsv" in benchmark(collection, out, "--split", "dev", code=1).stderr
     other = tmp_path / "other.jsonl"
     other.write_text('{"doc_id": "1", "text": "another"}\n')

@@ -229,16 +229,16 @@ def test_attention_is_computed_without_cudnn(models: dict[str, Path]) -> None:
 
     seen: list[bool] = []
 
-    def note(*_: object) -> None:
-        seen.append(torch.backends.cuda.cudnn_sdp_enabled())
+    def is_allowed() -> bool:
+        return bool(torch.backends.cuda.cudnn_sdp_enabled())  # type: ignore[no-untyped-call]
 
-    before = torch.backends.cuda.cudnn_sdp_enabled()
+    before = is_allowed()
     runtime = TorchRuntime(read_pair_model(models["bert"]), "cpu")
-    runtime._model.register_forward_pre_hook(note)
+    runtime._model.register_forward_pre_hook(lambda *_: seen.append(is_allowed()))
     ids = np.arange(5, 25, dtype=np.int64).reshape(4, 5)
     runtime.forward(Batch(ids, np.ones_like(ids), np.zeros_like(ids)))
     assert seen == [False]
-    assert torch.backends.cuda.cudnn_sdp_enabled() == before
+    assert is_allowed() == before
 
 
 def test_half_precision_checkpoints_are_computed_in_float32(

@@ -56,6 +56,8 @@ def test_fast_is_rerank_with_the_small_cross_encoder() -> None:
     found = config_of("fast", given)
     assert (found.mode, found.reranker, found.rerank_depth) == ("rerank", FAST_CROSS_ENCODER, 7)
     assert config_of("rerank", given).reranker == "mine"
+    cascade = config_of("cascade", given)
+    assert (cascade.mode, cascade.reranker, cascade.rerank) == ("rerank", "mine", "cascade")
 
 
 def test_deltas_and_tests_by_hand() -> None:
