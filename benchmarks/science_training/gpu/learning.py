@@ -138,8 +138,9 @@ def soft_list_losses(logits: Tensor, drawn: Drawn) -> Tensor:
 def sibling_losses(teacher: FastBert, course: Course) -> Losses:
     """How far a student is from its teacher: cross-entropy of the lists, and of differences.
 
-    The second term is half the variance, within a list, of the difference of both logits, a tenth
-    of it: so the student's logits have the teacher's scale, and can be heard with its weight.
+    Of the difference of both logits within a list, half the variance and half the squared mean are
+    added, a tenth of each: so the student's logits have the teacher's scale and level, and can be
+    heard with its weight.
     """
 
     def losses(logits: Tensor, drawn: Drawn) -> Tensor:
@@ -150,7 +151,6 @@ def sibling_losses(teacher: FastBert, course: Course) -> Losses:
         apart = (logits - wanted) * there
         mean = apart.sum(dim=1, keepdim=True) / there.sum(dim=1, keepdim=True)
         spread = ((apart - mean) * there).square().sum(dim=1) / there.sum(dim=1)
-        # the mean itself as well, so that logits mean the same from query to query
         return soft_losses(logits, drawn.corrections, targets) + 0.1 * (
             0.5 * spread + 0.5 * mean.squeeze(1).square()
         )
