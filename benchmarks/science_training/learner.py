@@ -50,8 +50,7 @@ class Learner:
         lock: AbstractContextManager[object] | None = None,
     ) -> None:
         """Take the model over; `lock` is held while the weights change."""
-        dtype = torch.bfloat16 if settings.numbers == "bf16" else torch.float32
-        self._model = model.to(settings.device, dtype)
+        self._model = model.to(settings.device, settings.dtype)
         self._state, self._settings = state, settings
         self._lock = lock or nullcontext()
         self._learned = model.learned(settings.frozen)

@@ -2,9 +2,12 @@
 
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from scisearch.index.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 Numbers = Literal["float32", "bf16"]
 # tokens that the pairs of a step are cut to, and how often: a whole abstract is seen in most, since
@@ -44,6 +47,13 @@ class Settings:
             raise ConfigError(
                 f"warmup {self.warmup}, averaged {self.averaged}; expected shares from 0 to below 1"
             )
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """What the products are computed in."""
+        import torch
+
+        return torch.bfloat16 if self.numbers == "bf16" else torch.float32
 
     def within(self, positions: int) -> "Settings":
         """The same for a model that reads no more than so many tokens."""

@@ -70,8 +70,7 @@ def run_course(job: GpuJob) -> Path:
     store = TokenStore.of(packed, device)
     say(f"{len(packed)} lists, {len(packed.titles)} documents")
     encoder = load_fast_bert(job.base).to(device)
-    dtype = torch.bfloat16 if job.settings.numbers == "bf16" else torch.float32
-    encoder = encoder.to(dtype)
+    encoder = encoder.to(job.settings.dtype)
     documents = document_vectors(encoder, store, len(packed.titles))
     flat = torch.from_numpy(packed.queries.values.astype(np.int32)).to(device)
     starts = torch.from_numpy(packed.queries.starts).to(device)

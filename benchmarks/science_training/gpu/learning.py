@@ -67,10 +67,9 @@ def learn(model: FastBert, course: Course, losses: Losses) -> State:
     """
     settings = course.settings
     device = settings.device
-    dtype = torch.bfloat16 if settings.numbers == "bf16" else torch.float32
     learned = model.learned(settings.frozen)
     state = State.of(learned, device)
-    model.to(device, dtype)
+    model.to(device, settings.dtype)
     for one in model.parameters():
         one.requires_grad_(False)
     for one in learned:
