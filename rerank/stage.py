@@ -246,9 +246,8 @@ def _after(first: Reranked | None, outcome: Reranked) -> Reranked:
         agreement=None,
     )
     stages = {"small cross-encoder": first.stages["cross-encoder"], **outcome.stages}
-    return replace(
-        outcome, stages=stages, notes=(*_effort_notes(effort), *outcome.notes), effort=effort
-    )
+    chosen = _effort_notes(replace(effort, from_cache=0))  # what was looked up is told already
+    return replace(outcome, stages=stages, notes=(*chosen, *outcome.notes), effort=effort)
 
 
 def _effort_notes(effort: RerankEffort) -> list[str]:

@@ -121,6 +121,14 @@ def test_the_command_and_what_it_tells(index: OpenIndex, model: Path) -> None:
     assert "small cross-encoder #" in shown
 
 
+def test_what_is_looked_up_is_told_once(index: OpenIndex, model: Path) -> None:
+    cached = config(model, rerank="cascade", score_cache=True)
+    for _ in range(2):
+        found = SearchPipeline(index, cached).search("gene folding")
+    told = [note for note in found.notes if "from the score cache" in note]
+    assert told == ["30 of 30 scores are from the score cache"]
+
+
 def test_a_run_names_both_models(index: OpenIndex, model: Path, tmp_path: Path) -> None:
     (tmp_path / "topics.tsv").write_text("q1\tgene folding\nq2\tmice\n")
     call = ["run", str(tmp_path / "topics.tsv"), "-o", str(tmp_path / "a.run"), "--offline"]
