@@ -123,8 +123,8 @@ def test_the_command_and_what_it_tells(index: OpenIndex, model: Path) -> None:
 
 def test_what_is_looked_up_is_told_once(index: OpenIndex, model: Path) -> None:
     cached = config(model, rerank="cascade", score_cache=True)
-    for _ in range(2):
-        found = SearchPipeline(index, cached).search("gene folding")
+    SearchPipeline(index, cached).search("gene folding")
+    found = SearchPipeline(index, cached).search("gene folding")
     told = [note for note in found.notes if "from the score cache" in note]
     assert told == ["30 of 30 scores are from the score cache"]
 
