@@ -12,7 +12,7 @@ from scisearch.index.stopwatch import Stopwatch
 from scisearch.pipeline import SearchPipeline
 from scisearch.retrieval.pools import Pools
 from scisearch.retrieval.ranking import Query, RankedList
-from scisearch.retrieval.results import RerankEffort
+from scisearch.retrieval.results import STOPPED_EARLY, RerankEffort
 from scisearch.retrieval.run_writer import RunWriter
 
 
@@ -26,7 +26,7 @@ class Effort:
     scored: int
     candidates: int
     from_cache: int
-    topics_stopped: dict[str, int]  # by "bound", "time" and "cascade"
+    topics_stopped: dict[str, int]  # by each of STOPPED_EARLY
     agreement: float | None
 
 
@@ -108,8 +108,7 @@ def _total(efforts: Sequence[RerankEffort]) -> Effort | None:
         candidates=sum(one.candidates for one in efforts),
         from_cache=sum(one.from_cache for one in efforts),
         topics_stopped={
-            name: sum(one.stopped_by == name for one in efforts)
-            for name in ("bound", "time", "cascade")
+            name: sum(one.stopped_by == name for one in efforts) for name in STOPPED_EARLY
         },
         agreement=fmean(known) if known else None,
     )

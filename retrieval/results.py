@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from scisearch.index.documents import Document
 from scisearch.index.opened import OpenIndex
@@ -18,6 +18,7 @@ class StageScore(NamedTuple):
 
 
 StoppedBy = Literal["end", "bound", "time", "cascade"]
+STOPPED_EARLY: tuple[StoppedBy, ...] = tuple(one for one in get_args(StoppedBy) if one != "end")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import json
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +205,16 @@ def tiny_cross_encoder(bert_folder: Path, tmp_path_factory: pytest.TempPathFacto
     shutil.copytree(bert_folder, folder, dirs_exist_ok=True)
     BertForSequenceClassification(BertConfig(**{**TINY, "num_labels": 1})).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def cross_encoder_with(tiny_cross_encoder: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Copies it into the test's own folder `model`, with settings."""
+    from scisearch.rerank.model_settings import ModelSettings, write_model_settings
+
+    def made(settings: ModelSettings) -> Path:
+        folder = shutil.copytree(tiny_cross_encoder, tmp_path / "model")
+        write_model_settings(folder, settings)
+        return folder
+
+    return made

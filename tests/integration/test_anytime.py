@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -67,11 +67,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def model(tiny_cross_encoder: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    shutil.copytree(tiny_cross_encoder, folder)
-    write_model_settings(folder, ModelSettings(Interpolation(0.5, "logit"), None, BOUND))
-    return folder
+def model(cross_encoder_with: Callable[[ModelSettings], Path]) -> Path:
+    return cross_encoder_with(ModelSettings(Interpolation(0.5, "logit"), None, BOUND))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """`--rerank cascade`: a small cross-encoder looks at all candidates, a larger one at 30."""
 
 import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from scisearch.index.models import BUILT_IN
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.pipeline import SearchPipeline
 from scisearch.rerank.interpolation import Interpolation
-from scisearch.rerank.model_settings import ModelSettings, write_model_settings
+from scisearch.rerank.model_settings import ModelSettings
 from scisearch.rerank.open_stage import open_rerank_stage
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.rerank.stage import RerankStage
@@ -40,11 +40,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> OpenIndex:
 
 
 @pytest.fixture
-def model(tiny_cross_encoder: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    shutil.copytree(tiny_cross_encoder, folder)
-    write_model_settings(folder, ModelSettings(Interpolation(0.5, "logit"), None, None))
-    return folder
+def model(cross_encoder_with: Callable[[ModelSettings], Path]) -> Path:
+    return cross_encoder_with(ModelSettings(Interpolation(0.5, "logit"), None, None))
 
 
 def config(model: Path | str, **options: object) -> SearchConfig:
