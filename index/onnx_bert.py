@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 Output = Literal["tokens", "logit"]  # (rows, length, hidden) or (rows, 1)
 Weights = Mapping[str, NDArray[Any]]
 
-OPSET, CONTRIB = 20, "com.microsoft"
+OPSET, CONTRIB = 23, "com.microsoft"
 _GELU = {"gelu": "Gelu", "gelu_new": "FastGelu", "gelu_pytorch_tanh": "FastGelu"}
-_IR_VERSION = 10
+_IR_VERSION = 11
 
 
 def bert_graph(folder: Path, output: Output) -> "ModelProto | None":
@@ -108,7 +108,7 @@ class _Bert:
             x = self._node("Slice", x, *bounds, self._integers("one", 1))
         query = self._linear(x, f"{base}attention.self.query")
         heads = int(self._config["num_attention_heads"])
-        seen = self._node("MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=heads)
+        seen = self._node("Attention", query, key, value, q_num_heads=heads, kv_num_heads=heads)
         seen = self._linear(seen, f"{base}attention.output.dense")
         x = self._normalised(self._node("Add", seen, x), f"{base}attention.output.LayerNorm")
         wide = self._linear(x, f"{base}intermediate.dense")

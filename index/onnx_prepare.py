@@ -8,10 +8,6 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from scisearch.index.cache_folder import CACHE_VARIABLE
 from scisearch.index.models import Kind, ResolvedModel
@@ -20,13 +16,9 @@ from scisearch.index.onnx_drift import Drift
 from scisearch.index.onnx_session import Floats, OnnxModel, TokenRow
 from scisearch.index.onnx_store import Decision, Form, Stored, can_keep, find, keep, store_folder
 
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
 _log = logging.getLogger("scisearch")
-_CALIBRATION_ROWS = 24
 _FLOAT_SHARES: dict[Output, float] = {"tokens": 1 / 24, "logit": 0}
-"""Of a layer norm's channels, in 8-bit forms. They cost a fifth of the speed; rankings by vectors
+"""Of a layer norm's channels, in 8-bit forms. They cost an eighth of the speed; rankings by vectors
 want their third decimals, reranked ones do not (benchmarks/LOG.md)."""
 
 
@@ -86,18 +78,19 @@ def _decide(model: ResolvedModel, trial: Trial) -> Stored:
 
 def _forms(model: ResolvedModel, trial: Trial, refused: list[str]) -> Iterator[tuple[Form, bytes]]:
     """The forms, the fastest first; what cannot be made is added to `refused`."""
+    from scisearch.index.onnx_calibration import calibrated
     from scisearch.index.onnx_export import float_graph
     from scisearch.index.onnx_quantise import quantised
 
     try:
         graph = float_graph(model.folder, trial.output, has_segments=trial.has_segments)
         whole = graph.SerializeToString()
-        ranges = _ranges(graph, trial.rows)
+        seen = calibrated(graph, trial.rows)
     except Exception as error:  # whatever PyTorch's tracer and the model's own code raise
         refused.append(f"ONNX: {_first_line(error)}")
         return
     try:
-        small = quantised(graph, ranges, float_share=_FLOAT_SHARES[trial.output])
+        small = quantised(graph, seen, float_share=_FLOAT_SHARES[trial.output])
         yield "int8", small.SerializeToString()
     except ValueError as error:  # more than protobuf's 2 GiB
         refused.append(f"int8: {_first_line(error)}")
@@ -106,23 +99,6 @@ def _forms(model: ResolvedModel, trial: Trial, refused: list[str]) -> Iterator[t
 
 def _drift(content: bytes, trial: Trial, expected: Floats) -> Drift:
     return trial.drift(expected, trial.finish(OnnxModel(content, "trial").run(trial.rows)))
-
-
-def _ranges(graph: "ModelProto", rows: Sequence[TokenRow]) -> dict[str, NDArray[np.float32]]:
-    """The largest magnitude of each channel over some of the rows."""
-    from scisearch.index.onnx_quantise import calibrated_values, with_outputs
-
-    names = calibrated_values(graph)
-    opened = OnnxModel(with_outputs(graph, names).SerializeToString(), "calibration")
-    ranges: dict[str, NDArray[np.float32]] = {}
-    step = max(1, len(rows) // _CALIBRATION_ROWS)
-    for row in rows[::step]:
-        values = opened.run_all(row)
-        for name in names:
-            largest = np.abs(values[name]).max(axis=0)
-            known = ranges.get(name)
-            ranges[name] = largest if known is None else np.maximum(known, largest)
-    return ranges
 
 
 def _first_line(error: Exception) -> str:

@@ -16,6 +16,7 @@ from scisearch.index.encoder import SentenceTransformerEncoder
 from scisearch.index.errors import ConfigError, ModelError
 from scisearch.index.models import ResolvedModel, resolve_model
 from scisearch.index.onnx_bert import bert_graph
+from scisearch.index.onnx_calibration import calibrated
 from scisearch.index.onnx_encoder import OnnxEncoder, sentence_trial
 from scisearch.index.onnx_export import float_graph
 from scisearch.index.onnx_prepare import Trial, prepared
@@ -117,23 +118,30 @@ def test_an_activation_that_the_builder_lacks_is_traced(tmp_path: Path) -> None:
     graph = float_graph(tmp_path, "logit", has_segments=True)
     (row,) = rows([21], segments=True)
     (found,) = OnnxModel(graph.SerializeToString(), "relu").run([row])
-    assert found == pytest.approx(torch_output(model, row, segments=True), abs=1e-4)
+    exact = torch_output(model, row, segments=True)
+    assert found == pytest.approx(exact, abs=1e-4)
+    small = quantised(graph, calibrated(graph, rows([20, 30], segments=True)))
+    assert "MatMulIntegerToFloat" in [node.op_type for node in small.graph.node]
+    (near,) = OnnxModel(small.SerializeToString(), "relu").run([row])
+    assert near == pytest.approx(exact, abs=0.05)
 
 
 def test_eight_bits_leave_the_head_and_stay_near(tmp_path: Path) -> None:
     save("Bert", tmp_path)
     graph = bert_graph(tmp_path, "logit")
     assert graph is not None
-    small = quantised(graph, {})
+    inputs = rows([20, 30, 40], segments=True)
+    small = quantised(graph, calibrated(graph, inputs))
     operators = [node.op_type for node in small.graph.node]
-    assert operators.count("MatMul") == 2  # pooler and classifier
-    parts = 3  # of the wide layer in a contraction
-    assert operators.count("MatMulIntegerToFloat") == 3 * (5 + parts)
+    last_layer, head = 4, 2  # one token: all but key and value; pooler and classifier
+    assert operators.count("MatMul") == last_layer + head
+    assert operators.count("Gemm") == 2, "the widest channels of two contractions"
+    two_layers, last = 2 * (4 + 2 + 1), 2  # a widening is two products
+    assert operators.count("MatMulIntegerToFloat") == two_layers + last
     whole = bert_graph(tmp_path, "tokens")
     assert whole is not None
-    inputs = rows([20, 30, 40], segments=True)
     exact = np.concatenate(OnnxModel(whole.SerializeToString(), "f").run(inputs))
-    content = quantised(whole, {}).SerializeToString()
+    content = quantised(whole, calibrated(whole, inputs)).SerializeToString()
     near = np.concatenate(OnnxModel(content, "q").run(inputs))
     assert 0.97 < np.corrcoef(exact.ravel(), near.ravel())[0, 1] < 1
 
