@@ -17,8 +17,8 @@ from scisearch.index.onnx_session import Floats, OnnxModel, TokenRow
 from scisearch.index.onnx_store import Decision, Form, Stored, can_keep, find, keep, store_folder
 
 _log = logging.getLogger("scisearch")
-_FLOAT_SHARES: dict[Output, float] = {"tokens": 1 / 24, "logit": 0}
-"""Of a layer norm's channels, in 8-bit forms. They cost an eighth of the speed; rankings by vectors
+_FLOAT_SHARES: dict[Output, float] = {"tokens": 1 / 48, "logit": 0}
+"""Of a layer norm's channels, in 8-bit forms. They cost a thirtieth of the speed; rankings by vectors
 want their third decimals, reranked ones do not (benchmarks/LOG.md)."""
 
 

@@ -5,8 +5,9 @@
 * Inputs: uint8, one scale for a whole row of tokens, found while running (ONNX Runtime's
   DynamicQuantizeLinear). A layer norm gives a few channels ten times the range of the others; they
   are first evened out, by factors that the weights take back: SmoothQuant, Xiao et al. 2023,
-  arXiv:2211.10438, eq. 4. A share of them, the widest, may be left out and multiplied in float32,
-  as outliers are in LLM.int8, Dettmers et al. 2022, arXiv:2208.07339, section 3.1.
+  arXiv:2211.10438, eq. 4. Before attention a share of them, the widest, may be left out and
+  multiplied in float32, as outliers are in LLM.int8, Dettmers et al. 2022, arXiv:2208.07339,
+  section 3.1. Before the wide layer that gains less and costs more.
 * The products that contract the wide layer have ranges that no fixed factors even out. Each token
   gets a scale of its own, and the few channels with by far the largest values a product of their
   own, in float32 (sections 2.1 and 3.1 there). The wide layer is put in the order of its channels'
@@ -47,7 +48,8 @@ def quantised(
         model: in float32.
         seen: the values that are multiplied (index/onnx_calibration.py); those that it does not
             name are left as wide as they are, and their weights rounded to the nearest.
-        float_share: in [0, 1): of a layer norm's channels, rounded down, that stay float32.
+        float_share: in [0, 1): of a layer norm's channels before attention, rounded down, that
+            stay float32.
     """
     from onnx import ModelProto
 
@@ -73,7 +75,9 @@ class _Rewriting:
         inputs = {one.input for one in products}.intersection(seen)
         normed = [name for name in inputs if self._operators.get(name) == "LayerNormalization"]
         self._factors = {name: self._smoothing(name) for name in normed}
-        self._widest = {name: _widest(seen[name].largest, float_share) for name in normed}
+        widened = {one.input for one in self._products if one.output in self._activations}
+        shares = {name: 0 if name in widened else float_share for name in normed}
+        self._widest = {name: _widest(seen[name].largest, shares[name]) for name in normed}
         self._codes: dict[str, Codes] = {}  # of values that several products read
         self._gathered: dict[str, str] = {}  # value -> its widest channels
 
