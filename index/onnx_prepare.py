@@ -18,8 +18,8 @@ from scisearch.index.onnx_store import Decision, Form, Stored, can_keep, find, k
 
 _log = logging.getLogger("scisearch")
 _FLOAT_SHARES: dict[Output, float] = {"tokens": 1 / 48, "logit": 0}
-"""Of a layer norm's channels, in 8-bit forms. They cost a thirtieth of the speed; rankings by vectors
-want their third decimals, reranked ones do not (benchmarks/LOG.md)."""
+"""Of a layer norm's channels before attention, in 8-bit forms. It costs a thirtieth of the speed;
+rankings by vectors want their third decimals, reranked ones do not (benchmarks/LOG.md)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
