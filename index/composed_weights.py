@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from scisearch.index.cache_folder import CACHE_VARIABLE, cache_folder
+from scisearch.index.cache_use import forget_unused, mark_used
 from scisearch.index.durable import replace_file
 from scisearch.index.errors import ModelError
 
@@ -33,7 +34,9 @@ def compose(folder: Path, embeddings_of: Path, sha256: str) -> Path:
     """
     target = cache_folder() / "models" / f"{sha256}-{_digest_beside(folder)}"
     if (target / _WEIGHTS).is_file():
+        mark_used(target)
         return target
+    forget_unused(target.parent)
     content = whole_weights(folder / OWN_WEIGHTS, embeddings_of / _WEIGHTS)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from scisearch.index.cache_folder import cache_folder
+from scisearch.index.cache_use import forget_unused, mark_used
 from scisearch.index.durable import replace_file
 from scisearch.index.models import Kind, ResolvedModel
 
@@ -57,10 +58,14 @@ def find(model: ResolvedModel, kind: Kind) -> Stored | None:
     decision = find_decision(model, kind)
     if decision is None or decision.sha256 is None:
         return None if decision is None else Stored(decision, b"")
+    key = _key(model, kind)
+    graph = _graph_path(key, decision.sha256)
     try:
-        content = _graph_path(_key(model, kind), decision.sha256).read_bytes()
+        content = graph.read_bytes()
     except OSError:
         return None
+    for path in (graph, _decision_path(key)):
+        mark_used(path)
     whole = hashlib.sha256(content).hexdigest() == decision.sha256
     return Stored(decision, content) if whole else None
 
@@ -86,11 +91,12 @@ def can_keep() -> bool:
 
 
 def keep(model: ResolvedModel, kind: Kind, stored: Stored) -> None:
-    """Write a decision and its graph; the decision last.
+    """Write a decision and its graph, the decision last; forms long unused go.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
     """
+    forget_unused(store_folder())
     key = _key(model, kind)
     if stored.decision.sha256 is not None:
         _write(_graph_path(key, stored.decision.sha256), stored.content)

@@ -1,6 +1,8 @@
 import hashlib
 import json
 import multiprocessing
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,18 @@ def test_what_is_kept_is_found(model: ResolvedModel) -> None:
     assert find(model, "cross-encoder") == stored()
     assert find(model, "bi-encoder") is None
     assert sorted(path.suffix for path in store_folder().iterdir()) == [".json", ".onnx"]
+
+
+def test_a_form_long_unused_goes_when_another_is_kept(model: ResolvedModel) -> None:
+    keep(model, "bi-encoder", stored(b"of an older version"))
+    keep(model, "cross-encoder", stored())
+    then = time.time() - 100 * 24 * 60 * 60
+    for path in store_folder().iterdir():
+        os.utime(path, (then, then))
+    assert find(model, "cross-encoder") == stored(), "which is a use"
+    keep(model, "cross-encoder", stored(b"another"))
+    assert find(model, "bi-encoder") is None
+    assert len(list(store_folder().glob("*.onnx"))) == 2
 
 
 def test_a_refusal_is_kept_without_a_graph(model: ResolvedModel) -> None:
