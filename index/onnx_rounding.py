@@ -72,4 +72,5 @@ def _passes_on(moments: Floats) -> NDArray[np.float64]:
     damped = moments.astype(np.float64)
     diagonal = np.diag(damped)
     damped[np.diag_indices_from(damped)] += max(_DAMPING * float(diagonal.mean()), 1e-12)
-    return np.linalg.cholesky(np.linalg.inv(damped)).T
+    upper: NDArray[np.float64] = np.linalg.cholesky(np.linalg.inv(damped)).T.astype(np.float64)
+    return upper
