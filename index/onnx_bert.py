@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from scisearch.index.onnx_writer import CONTRIB
+
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
 Output = Literal["tokens", "logit"]  # (rows, length, hidden) or (rows, 1)
 Weights = Mapping[str, NDArray[Any]]
 
-OPSET, CONTRIB = 23, "com.microsoft"
+OPSET = 23
 _GELU = {"gelu": "Gelu", "gelu_new": "FastGelu", "gelu_pytorch_tanh": "FastGelu"}
 _IR_VERSION = 11
 

@@ -92,7 +92,7 @@ def _forms(model: ResolvedModel, trial: Trial, refused: list[str]) -> Iterator[t
     try:
         small = quantised(graph, seen, float_share=_FLOAT_SHARES[trial.output])
         yield "int8", small.SerializeToString()
-    except ValueError as error:  # more than protobuf's 2 GiB
+    except ValueError as error:  # more than protobuf's 2 GiB, moments that have no inverse
         refused.append(f"int8: {_first_line(error)}")
     yield "float32", whole
 

@@ -11,7 +11,7 @@ from scisearch.index.onnx_rounding import Rounded
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
-_CONTRIB = "com.microsoft"
+CONTRIB = "com.microsoft"  # the domain of ONNX Runtime's own operators
 _AXES_AS_INPUT = 18  # the opset from which ReduceMax has them so
 
 
@@ -71,8 +71,8 @@ class GraphWriter:
         graph.initializer.extend(kept)
         del graph.node[:]
         graph.node.extend(self._nodes)
-        if all(one.domain != _CONTRIB for one in self._model.opset_import):
-            self._model.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
+        if all(one.domain != CONTRIB for one in self._model.opset_import):
+            self._model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
 
     # -- 8 bits ------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ class GraphWriter:
         codes = self.constant(f"{name}/weight", weights.codes)
         by_column = self.constant(f"{name}/scale", weights.scales)
         inputs = [value.codes, codes, value.scale, by_column, value.zero, "", bias]
-        self.node("MatMulIntegerToFloat", inputs, [name], domain=_CONTRIB)
+        self.node("MatMulIntegerToFloat", inputs, [name], domain=CONTRIB)
 
     def coded(self, value: str, name: str) -> Codes:
         """A value in 8 bits; one scale and zero point, found while running."""
