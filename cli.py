@@ -9,6 +9,7 @@ import click
 
 from scisearch.benchmarks.commands import Commands
 from scisearch.console.benchmark_options import benchmark_options
+from scisearch.console.blas import rest_idle_threads
 from scisearch.console.fitting_options import fitting_options, run_fit
 from scisearch.console.options import (
     build_config,
@@ -27,6 +28,7 @@ from scisearch.console.tuning_options import run_tuning, tuning_options
 @click.version_option(package_name="scisearch")
 def main() -> None:
     """Search scientific literature: retrieve, then rerank."""
+    rest_idle_threads()
 
 
 @main.command("build-index")

@@ -15,7 +15,6 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.ipc
 from numpy.typing import NDArray
 
@@ -89,6 +88,8 @@ class DocumentWriter:
 
     def close(self) -> None:
         """Finish the file and write the order of the doc_ids beside it. Safe to call twice."""
+        from pyarrow.compute import call_function
+
         if self._sink.closed:
             return
         self._flush()
@@ -97,7 +98,7 @@ class DocumentWriter:
         _, batches = _mapped(self._path)
         doc_ids = pa.chunked_array([batch.column(0) for batch in batches], type=pa.string())
         # Arrow sorts strings by their UTF-8 bytes, which is the order of Python's str
-        order = pc.call_function("sort_indices", [doc_ids]).to_numpy().astype(np.int64)
+        order = call_function("sort_indices", [doc_ids]).to_numpy().astype(np.int64)
         np.save(self._path.with_name(ORDER_FILE), order)
 
     def _flush(self) -> None:
