@@ -4,8 +4,8 @@
 
 The candidates of some queries are scored by `CrossEncoder.predict` and by our runtime; some
 documents are embedded by `SentenceTransformer.encode` and by our encoder; some queries are answered
-from end to end by both. sentence-transformers has its defaults: batches of 32, PyTorch, float32 (on
-CUDA half precision, as ours). Seconds are of the wall clock and of the processor, all cores
+from end to end by both. sentence-transformers has its defaults: batches of 32, PyTorch; float32
+whatever the precision of the weights' file (on CUDA half precision, as ours). Seconds are of the wall clock and of the processor, all cores
 counted. All candidates of all queries are also scored at once, as a run does.
 """
 
@@ -68,6 +68,7 @@ def compare_models(
     Raises:
         ScisearchError: a model cannot be found, or the index has no vectors.
     """
+    import torch
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
     device = device or devices_of(choose_device())[0]
@@ -78,15 +79,21 @@ def compare_models(
     bi_encoder = resolve_model(
         str((index.manifest.encoder or {})["name"]), offline=offline, kind="bi-encoder"
     )
-    theirs = CrossEncoder(str(cross_encoder.folder), device=first, local_files_only=True)
-    encoder = SentenceTransformer(str(bi_encoder.folder), device=first, local_files_only=True)
-    if half_on(first):
-        theirs.half()
-        encoder.half()
+    # without it they compute in the file's precision, and the built-in cross-encoder's has 16 bits
+    settings: dict[str, Any] = {
+        "device": first,
+        "local_files_only": True,
+        "model_kwargs": {"dtype": torch.float16 if half_on(first) else torch.float32},
+    }
+    theirs = CrossEncoder(str(cross_encoder.folder), **settings)
+    encoder = SentenceTransformer(str(bi_encoder.folder), **settings)
     rate = matrix_rate(first)
     return {
         "device": device,
         "matrix_rate": rate,
+        "precision_of_sentence_transformers": [
+            str(model.dtype).removeprefix("torch.") for model in (theirs, encoder)
+        ],
         "reranking": _reranking(index, topics, config, cross_encoder, theirs, rate),
         "embedding": _embedding(
             index, open_encoder(bi_encoder, device=first), encoder, n_documents
