@@ -5,8 +5,9 @@
 The candidates of some queries are scored by `CrossEncoder.predict` and by our runtime; some
 documents are embedded by `SentenceTransformer.encode` and by our encoder; some queries are answered
 from end to end by both. sentence-transformers has its defaults: batches of 32, PyTorch; float32
-whatever the precision of the weights' file (on CUDA half precision, as ours). Seconds are of the wall clock and of the processor, all cores
-counted. All candidates of all queries are also scored at once, as a run does.
+whatever the precision of the weights' file (on CUDA half precision, as ours). Seconds are of the
+wall clock and of the processor, all cores counted. All candidates of all queries are also scored
+at once, as a run does.
 """
 
 import json

@@ -1,10 +1,7 @@
 """Texts in, unit vectors out: the bi-encoder on PyTorch. Knows nothing of documents or indexes."""
 
-import logging
 import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -13,6 +10,7 @@ from numpy.typing import NDArray
 from scisearch.index.errors import ModelError
 from scisearch.index.models import ResolvedModel
 from scisearch.index.openmp import prepare_openmp
+from scisearch.index.quiet import quiet
 from scisearch.index.runtimes import choose_device
 
 if TYPE_CHECKING:
@@ -116,7 +114,7 @@ def _load(model: ResolvedModel, device: str) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
 
     try:
-        with _quiet():
+        with quiet():
             loaded = SentenceTransformer(
                 str(model.folder),
                 device=device,
@@ -131,28 +129,3 @@ def _load(model: ResolvedModel, device: str) -> "SentenceTransformer":
         raise ModelError(
             f"{model.name}: does not load as a bi-encoder on {device} ({first_line})"
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading prints nothing: no bars, no reports, no warnings. Restored afterwards."""
-    from transformers.utils import logging as reports
-
-    # Named anew because transformers leaves its two switches without types.
-    show_bars: Callable[[], None] = reports.enable_progress_bar
-    hide_bars: Callable[[], None] = reports.disable_progress_bar
-    verbosity, had_bars = reports.get_verbosity(), reports.is_progress_bar_enabled()
-    sentence_logger = logging.getLogger("sentence_transformers")
-    level = sentence_logger.level
-    reports.set_verbosity(logging.ERROR)
-    hide_bars()
-    sentence_logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        reports.set_verbosity(verbosity)
-        sentence_logger.setLevel(level)
-        if had_bars:
-            show_bars()

@@ -6,11 +6,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from scisearch.index.onnx_bert import Output, bert_graph
+from scisearch.index.quiet import quiet
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-_OPSET = 17  # the highest that the tracing exporter writes whole
+_OPSET = 20  # the highest that the tracing exporter writes; from here on GELU is one node
 _PROBE_LENGTH = 17
 
 
@@ -31,13 +32,14 @@ def _traced(folder: Path, output: Output, *, has_segments: bool) -> "ModelProto"
     from transformers import AutoModel, AutoModelForSequenceClassification
 
     family = AutoModelForSequenceClassification if output == "logit" else AutoModel
-    model = family.from_pretrained(
-        str(folder),
-        local_files_only=True,
-        trust_remote_code=False,
-        dtype=torch.float32,
-        attn_implementation="eager",
-    )
+    with quiet():  # a pooler that the file lacks is not used
+        model = family.from_pretrained(
+            str(folder),
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            attn_implementation="eager",
+        )
 
     class WithoutPadding(torch.nn.Module):
         """The model with a mask of ones, and its first output alone."""

@@ -1,8 +1,7 @@
 """The forward pass of a cross-encoder on PyTorch, on a CPU or a GPU."""
 
 import inspect
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from scisearch.index.errors import ModelError
 from scisearch.index.openmp import prepare_openmp
+from scisearch.index.quiet import quiet
 from scisearch.rerank.batches import Batch
 from scisearch.rerank.pair_model import PairModel
 from scisearch.rerank.scoring import Pending
@@ -141,7 +141,7 @@ def _load(model: PairModel, device: str) -> "PreTrainedModel":
     dtype = torch.float32 if device == "cpu" else torch.float16
     loaded: PreTrainedModel
     try:
-        with _quiet():
+        with quiet():
             loaded, report = AutoModelForSequenceClassification.from_pretrained(
                 str(model.folder),
                 local_files_only=True,
@@ -184,19 +184,3 @@ def compute_output_in_float32(model: "PreTrainedModel") -> None:
         if isinstance(module, torch.nn.Linear) and module.out_features == 1:
             module.float()
             module.register_forward_pre_hook(lambda _module, args: (args[0].float(), *args[1:]))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading prints no bars and no reports: what matters in them is raised."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scisearch.index.errors import ConfigError, ModelError
 from scisearch.index.models import ResolvedModel, resolve_model
-from scisearch.rerank.training.quiet import quiet
+from scisearch.index.quiet import quiet
 from scisearch.rerank.training.recipe import Recipe
 from scisearch.rerank.training.vocabulary import trim_vocabulary
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from scisearch.index.durable import replace_file
 from scisearch.index.errors import TrainingError
 from scisearch.index.progress import Progress
+from scisearch.index.quiet import quiet
 from scisearch.rerank.training.base_model import freeze_layers
 from scisearch.rerank.training.data import TrainingData
 from scisearch.rerank.training.lists import counts
 from scisearch.rerank.training.precision import arithmetic
-from scisearch.rerank.training.quiet import quiet
 from scisearch.rerank.training.recipe import FIRST_STAGE_LOSSES, Recipe
 from scisearch.rerank.training.report import EpochResult
 

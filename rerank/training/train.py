@@ -18,6 +18,7 @@ from scisearch.index.durable import replace_file
 from scisearch.index.errors import ConfigError, TrainingError
 from scisearch.index.models import ResolvedModel
 from scisearch.index.progress import NoProgress, Progress
+from scisearch.index.quiet import quiet
 from scisearch.index.runtimes import choose_device
 from scisearch.index.weights import weights_digest
 from scisearch.rerank.model_settings import ModelSettings, write_model_settings
@@ -28,7 +29,6 @@ from scisearch.rerank.training.curves import draw_curves
 from scisearch.rerank.training.data import TrainingData
 from scisearch.rerank.training.lists import counts
 from scisearch.rerank.training.precision import arithmetic, told
-from scisearch.rerank.training.quiet import quiet
 from scisearch.rerank.training.recipe import Recipe
 from scisearch.rerank.training.report import TrainingReport, epoch_markdown
 from scisearch.rerank.training.run import Outcome, Place, run_training

@@ -1,4 +1,4 @@
-"""Libraries that train talk a lot; what matters in it is raised or reported by us."""
+"""Libraries that load and train models talk a lot; what matters in it is raised or told by us."""
 
 import logging
 import warnings
