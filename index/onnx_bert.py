@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scisearch.index.onnx_writer import CONTRIB
+from scisearch.index.onnx_writer import CONTRIB, GraphWriter
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto, TensorProto
+    from onnx import ModelProto
 
 Output = Literal["tokens", "logit"]  # (rows, length, hidden) or (rows, 1)
 Weights = Mapping[str, NDArray[Any]]
@@ -60,8 +60,7 @@ class _Bert:
         self._prefix = "bert." if "bert.embeddings.word_embeddings.weight" in weights else ""
         self._weights = weights
         self._epsilon = float(config["layer_norm_eps"])
-        self._nodes: list[NodeProto] = []
-        self._tensors: list[TensorProto] = []
+        self._writer = GraphWriter(OPSET)
 
     def graph(self, output: Output) -> "ModelProto":
         from onnx import TensorProto, helper
@@ -72,7 +71,7 @@ class _Bert:
             x = self._layer(x, number, first_token=output == "logit" and number == n_layers - 1)
         if output == "logit":
             x = self._logit(x)
-        self._nodes.append(helper.make_node("Identity", [x], ["output"]))
+        self._writer.node("Identity", [x], ["output"])
         inputs = [
             helper.make_tensor_value_info(name, TensorProto.INT64, ["rows", "length"])
             for name in ("input_ids", "token_type_ids")
@@ -81,7 +80,7 @@ class _Bert:
         if output == "tokens":
             shape = ["rows", "length", None]
         out = helper.make_tensor_value_info("output", TensorProto.FLOAT, shape)
-        graph = helper.make_graph(self._nodes, "bert", inputs, [out], self._tensors)
+        graph = helper.make_graph(self._writer.nodes, "bert", inputs, [out], self._writer.constants)
         return helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)],
@@ -126,37 +125,27 @@ class _Bert:
     # -- nodes -------------------------------------------------------------------------------
 
     def _linear(self, x: str, name: str) -> str:
-        weights = self._tensor(f"{name}.weight", self._array(f"{name}.weight").T)
-        product = self._node("MatMul", x, weights)
-        return self._node("Add", product, self._tensor(f"{name}.bias", self._array(f"{name}.bias")))
+        weights = self._writer.constant(f"{name}.weight", self._array(f"{name}.weight").T)
+        bias = self._writer.constant(f"{name}.bias", self._array(f"{name}.bias"))
+        return self._node("Add", self._node("MatMul", x, weights), bias)
 
     def _normalised(self, x: str, name: str) -> str:
         scale, shift = (
-            self._tensor(f"{name}.{part}", self._array(f"{name}.{part}"))
+            self._writer.constant(f"{name}.{part}", self._array(f"{name}.{part}"))
             for part in ("weight", "bias")
         )
         return self._node("LayerNormalization", x, scale, shift, axis=-1, epsilon=self._epsilon)
 
     def _node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        from onnx import helper
-
-        name = f"{operator.lower()}_{len(self._nodes)}"
-        node = helper.make_node(operator, inputs, [name], domain=domain, **attributes)
-        self._nodes.append(node)
+        name = f"{operator.lower()}_{len(self._writer.nodes)}"
+        self._writer.node(operator, inputs, [name], domain=domain, **attributes)
         return name
 
     def _array(self, name: str) -> NDArray[np.float32]:
         return self._weights[name].astype(np.float32)
 
     def _table(self, name: str) -> str:
-        return self._tensor(f"{name}.weight", self._array(f"{name}.weight"))
+        return self._writer.constant(f"{name}.weight", self._array(f"{name}.weight"))
 
     def _integers(self, name: str, *values: int) -> str:
-        return self._tensor(name, np.array(values, np.int64))
-
-    def _tensor(self, name: str, values: NDArray[Any]) -> str:
-        from onnx import numpy_helper
-
-        if all(tensor.name != name for tensor in self._tensors):
-            self._tensors.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
+        return self._writer.constant(name, np.array(values, np.int64))

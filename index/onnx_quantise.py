@@ -27,7 +27,7 @@ from scisearch.index.onnx_half import halve_tables
 from scisearch.index.onnx_products import Product, products_of
 from scisearch.index.onnx_rounding import Rounded, rounded
 from scisearch.index.onnx_wide_layers import ACTIVATIONS, by_falling_range
-from scisearch.index.onnx_writer import Codes, GraphWriter
+from scisearch.index.onnx_writer import Codes, GraphWriter, rewritten
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -65,7 +65,8 @@ class _Rewriting:
 
     def __init__(self, model: "ModelProto", seen: Mapping[str, Seen], float_share: float) -> None:
         self._model = model
-        self._writer = GraphWriter(model)
+        opset = max(one.version for one in model.opset_import if one.domain == "")
+        self._writer = GraphWriter(opset, (tensor.name for tensor in model.graph.initializer))
         self._operators = {node.output[0]: node.op_type for node in model.graph.node}
         one_token = {name for name, one in seen.items() if one.length == 1}
         products = [one for one in products_of(model) if one.input not in one_token]
@@ -91,7 +92,7 @@ class _Rewriting:
                 self._write(product)
             elif node.output[0] not in replaced:
                 self._writer.keep(node)
-        self._writer.finish()
+        rewritten(self._model, self._writer)
 
     def _smoothing(self, name: str) -> NDArray[np.float32]:
         """SmoothQuant's factor of each channel, of geometric mean 1."""

@@ -24,18 +24,18 @@ class Codes(NamedTuple):
 
 
 class GraphWriter:
-    """Writes the nodes of a graph anew, in their order; `finish` puts them into the model."""
+    """Collects the nodes of a graph, in their order, and the constants that they read."""
 
-    def __init__(self, model: "ModelProto") -> None:
-        """Write nodes in place of the model's."""
-        self._model = model
-        self._opset = max(one.version for one in model.opset_import if one.domain == "")
-        self._nodes: list[NodeProto] = []
-        self._constants = {tensor.name for tensor in model.graph.initializer}
+    def __init__(self, opset: int, known: Iterable[str] = ()) -> None:
+        """Write nodes as this opset of ONNX has them; `known` are names of constants there are."""
+        self._opset = opset
+        self._known = set(known)
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
 
     def keep(self, node: "NodeProto") -> None:
         """Write a node as it is."""
-        self._nodes.append(node)
+        self.nodes.append(node)
 
     def node(
         self,
@@ -49,30 +49,16 @@ class GraphWriter:
         """Write a node."""
         from onnx import helper
 
-        self._nodes.append(
+        self.nodes.append(
             helper.make_node(operator, list(inputs), outputs, domain=domain, **attributes)
         )
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         """The name, under which the values are written if nothing is."""
-        if name not in self._constants:
-            self._constants.add(name)
-            self._model.graph.initializer.append(_tensor(values, name))
+        if name not in self._known:
+            self._known.add(name)
+            self.constants.append(_tensor(values, name))
         return name
-
-    def finish(self) -> None:
-        """Put the nodes into the model, and drop constants that none reads."""
-        from onnx import helper
-
-        graph = self._model.graph
-        used = {name for node in self._nodes for name in node.input}
-        kept = [tensor for tensor in graph.initializer if tensor.name in used]
-        del graph.initializer[:]
-        graph.initializer.extend(kept)
-        del graph.node[:]
-        graph.node.extend(self._nodes)
-        if all(one.domain != CONTRIB for one in self._model.opset_import):
-            self._model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
 
     # -- 8 bits ------------------------------------------------------------------------------
 
@@ -133,6 +119,21 @@ class GraphWriter:
         last = self.constant(f"{name}/channels", np.array([channels], np.int64))
         self.node("Concat", [f"{name}/leading", last], [f"{name}/shape"], axis=0)
         self.node("Reshape", [flat, f"{name}/shape"], [name])
+
+
+def rewritten(model: "ModelProto", writer: GraphWriter) -> None:
+    """Give a model the writer's nodes and constants, and drop constants that none reads."""
+    from onnx import helper
+
+    graph = model.graph
+    used = {name for node in writer.nodes for name in node.input}
+    kept = [tensor for tensor in (*graph.initializer, *writer.constants) if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    del graph.node[:]
+    graph.node.extend(writer.nodes)
+    if all(one.domain != CONTRIB for one in model.opset_import):
+        model.opset_import.append(helper.make_opsetid(CONTRIB, 1))
 
 
 def _tensor(values: NDArray[Any], name: str = "") -> "TensorProto":
