@@ -15,7 +15,7 @@ import numpy as np
 
 from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.gate import MEASURE
-from scisearch.benchmarks.interpolation_choice import Candidates, reranked
+from scisearch.benchmarks.interpolation_choice import ScoredCandidates, reranked
 from scisearch.benchmarks.scoring import evaluate
 from scisearch.rerank.anytime import (
     TOP,
@@ -33,7 +33,9 @@ ALLOWED = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 MEAN_LOSS = 0.002  # of nDCG@10 over all dev queries, at most
 LOSS_OF_ONE = 0.003  # of one collection, at most; as far as its queries can tell
 
-Part = tuple[Collection, Sequence[Candidates], LogitBound]  # judged by a bound fitted without it
+Part = tuple[
+    Collection, Sequence[ScoredCandidates], LogitBound
+]  # judged by a bound fitted without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class BoundChoice:
 
 
 def choose_bound(
-    scored: Sequence[tuple[Collection, Sequence[Candidates]]], interpolation: Interpolation
+    scored: Sequence[tuple[Collection, Sequence[ScoredCandidates]]], interpolation: Interpolation
 ) -> BoundChoice:
     """The bound that scores least of those that lose little on every collection.
 
@@ -100,7 +102,7 @@ def choose_bound(
     return BoundChoice(replace(whole, scale=scale, dev=dev), interpolation, tried)
 
 
-def _held_out(scored: Sequence[tuple[Collection, Sequence[Candidates]]]) -> list[Part]:
+def _held_out(scored: Sequence[tuple[Collection, Sequence[ScoredCandidates]]]) -> list[Part]:
     if len(scored) == 1:
         ((collection, candidates),) = scored
         even, odd = candidates[0::2], candidates[1::2]
@@ -118,7 +120,7 @@ def _held_out(scored: Sequence[tuple[Collection, Sequence[Candidates]]]) -> list
     ]
 
 
-def _lists(candidates: Sequence[Candidates]) -> list[ScoredList]:
+def _lists(candidates: Sequence[ScoredCandidates]) -> list[ScoredList]:
     return [ScoredList(one.fused, one.logits) for one in candidates]
 
 
@@ -149,7 +151,7 @@ def _stopped(
 
 def _judged(
     collection: Collection,
-    candidates: Sequence[Candidates],
+    candidates: Sequence[ScoredCandidates],
     setting: Interpolation,
     bound: LogitBound,
 ) -> Stopped:

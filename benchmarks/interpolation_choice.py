@@ -31,7 +31,7 @@ from scisearch.retrieval.ranking import Hit, IdRank, RankedList, Scored, strictl
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidates:
+class ScoredCandidates:
     """One query's candidates in fused order, and what both sides say; arrays are (n,) float32.
 
     `reading` is what the weight of a query may depend on.
@@ -71,7 +71,7 @@ class InterpolationChoice:
 
 
 def choose_interpolation(
-    scored: Sequence[tuple[Collection, Sequence[Candidates]]],
+    scored: Sequence[tuple[Collection, Sequence[ScoredCandidates]]],
     like: Interpolation | None = None,
 ) -> InterpolationChoice:
     """The setting with the highest mean over collections; of equal ones that of lower weight.
@@ -98,7 +98,7 @@ def choose_interpolation(
 
 def score_candidates(
     collection: Collection, config: SearchConfig, indexes: CollectionIndexes
-) -> list[Candidates]:
+) -> list[ScoredCandidates]:
     """The fused candidates of every query of a collection, with the cross-encoder's logits.
 
     `config` names the reranker; its mode is `rerank`.
@@ -118,7 +118,7 @@ def score_candidates(
     stage = open_rerank_stage(index, config)
     scored = score_once(stage, work, progress=progress)
     return [
-        Candidates(
+        ScoredCandidates(
             query.query_id,
             tuple(documents.doc_ids(ordinals)),
             head.scores,
@@ -130,7 +130,9 @@ def score_candidates(
 
 
 def _means(
-    collection: Collection, candidates: Sequence[Candidates], settings: Sequence[Interpolation]
+    collection: Collection,
+    candidates: Sequence[ScoredCandidates],
+    settings: Sequence[Interpolation],
 ) -> NDArray[np.float64]:
     """Mean nDCG@10 of each setting over the collection's answerable queries, (n_settings,)."""
     fused = {one.query_id: _as_given(one) for one in candidates}
@@ -142,7 +144,9 @@ def _means(
     return means
 
 
-def reranked(one: Candidates, setting: Interpolation, scored: int | None = None) -> RankedList:
+def reranked(
+    one: ScoredCandidates, setting: Interpolation, scored: int | None = None
+) -> RankedList:
     """The query's list with this setting, as a search would give it that scored so many, or all."""
     head, id_rank = _numbered(one)
     setting = setting.for_query(one.reading)
@@ -152,7 +156,7 @@ def reranked(one: Candidates, setting: Interpolation, scored: int | None = None)
 
 
 def _row(
-    collection: Collection, one: Candidates, settings: Sequence[Interpolation]
+    collection: Collection, one: ScoredCandidates, settings: Sequence[Interpolation]
 ) -> NDArray[np.float64]:
     """The query's nDCG@10 with each setting."""
     head, id_rank = _numbered(one)
@@ -166,7 +170,7 @@ def _row(
     return interpolated_row(head, one.logits, own, id_rank, judged)
 
 
-def _numbered(one: Candidates) -> tuple[Scored, IdRank]:
+def _numbered(one: ScoredCandidates) -> tuple[Scored, IdRank]:
     """The candidates, numbered in fused order, and the rank of each one's doc_id."""
     order = sorted(range(len(one.doc_ids)), key=one.doc_ids.__getitem__)
     id_rank = np.empty(len(order), np.int32)
@@ -174,10 +178,12 @@ def _numbered(one: Candidates) -> tuple[Scored, IdRank]:
     return Scored(np.arange(len(order), dtype=np.int64), one.fused), id_rank
 
 
-def _as_given(one: Candidates) -> RankedList:
+def _as_given(one: ScoredCandidates) -> RankedList:
     return _listed(one, one.doc_ids, one.fused)
 
 
-def _listed(one: Candidates, doc_ids: Iterable[str], scores: NDArray[np.floating]) -> RankedList:
+def _listed(
+    one: ScoredCandidates, doc_ids: Iterable[str], scores: NDArray[np.floating]
+) -> RankedList:
     hits = map(Hit, doc_ids, strictly_decreasing(scores).tolist())
     return RankedList(one.query_id, tuple(hits))

@@ -15,8 +15,8 @@ from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.collection_places import IgnoreFiles, read_places
 from scisearch.benchmarks.gate import CollectionIndexes
 from scisearch.benchmarks.interpolation_choice import (
-    Candidates,
     InterpolationChoice,
+    ScoredCandidates,
     choose_interpolation,
     score_candidates,
 )
@@ -30,7 +30,7 @@ from scisearch.rerank.training.calibrate import CalibrationReport, calibrate_sco
 
 _CALIBRATED = 20  # best fused candidates of a query that its probabilities are fitted on
 
-Scored = Sequence[tuple[Collection, Sequence[Candidates]]]
+Scored = Sequence[tuple[Collection, Sequence[ScoredCandidates]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,9 @@ def open_systems(
 
 def config_of(system: System, config: SearchConfig) -> SearchConfig:
     """The numbers of a benchmark as the settings of one of its systems."""
-    if system == "fast":
-        return replace(config, mode="rerank", reranker=FAST_CROSS_ENCODER)
+    if system == "fast":  # the first step of a cascade, and so never one itself
+        rerank = "full" if config.rerank == "cascade" else config.rerank
+        return replace(config, mode="rerank", reranker=FAST_CROSS_ENCODER, rerank=rerank)
     if system == "cascade":
         return replace(config, mode="rerank", rerank="cascade")
     return replace(config, mode=system)

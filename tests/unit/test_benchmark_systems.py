@@ -58,6 +58,8 @@ def test_fast_is_rerank_with_the_small_cross_encoder() -> None:
     assert config_of("rerank", given).reranker == "mine"
     cascade = config_of("cascade", given)
     assert (cascade.mode, cascade.reranker, cascade.rerank) == ("rerank", "mine", "cascade")
+    assert config_of("fast", cascade).rerank == "full"
+    assert config_of("fast", SearchConfig(rerank="auto")).rerank == "auto"
 
 
 def test_deltas_and_tests_by_hand() -> None:

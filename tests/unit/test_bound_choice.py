@@ -8,7 +8,7 @@ import pytest
 
 from scisearch.benchmarks.bound_choice import ALLOWED, BoundChoice, choose_bound
 from scisearch.benchmarks.collection import Collection
-from scisearch.benchmarks.interpolation_choice import Candidates
+from scisearch.benchmarks.interpolation_choice import ScoredCandidates
 from scisearch.console.training import render_bound
 from scisearch.index.errors import ConfigError
 from scisearch.rerank.interpolation import Interpolation, Reading
@@ -19,7 +19,7 @@ from scisearch.rerank.model_settings import (
 )
 
 SETTING = Interpolation(0.5, "logit")
-Scored = tuple[Collection, list[Candidates]]
+Scored = tuple[Collection, list[ScoredCandidates]]
 
 
 def scored(name: str, *, queries: int = 60, seed: int = 1, late: float = 0.0) -> Scored:
@@ -34,7 +34,7 @@ def scored(name: str, *, queries: int = 60, seed: int = 1, late: float = 0.0) ->
         logits = random.normal(-3, 1, 100)
         logits[places] += 6
         ids = tuple(f"d{place:02d}" for place in random.permutation(100))
-        found.append(Candidates(f"q{number}", ids, fused, logits.astype(np.float32)))
+        found.append(ScoredCandidates(f"q{number}", ids, fused, logits.astype(np.float32)))
         qrels[f"q{number}"] = {ids[place]: 1 for place in places.tolist()}
     return Collection(name, Path("none"), (), qrels), found
 

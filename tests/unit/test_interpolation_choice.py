@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scisearch.benchmarks.collection import Collection
-from scisearch.benchmarks.interpolation_choice import Candidates, choose_interpolation
+from scisearch.benchmarks.interpolation_choice import ScoredCandidates, choose_interpolation
 from scisearch.benchmarks.reweighing import INTERPOLATIONS
 from scisearch.index.errors import ConfigError
 from scisearch.rerank.interpolation import Interpolation, Reading
@@ -17,9 +17,9 @@ def collection(name: str, relevant: str) -> Collection:
     return Collection(name, Path("none"), (Query("q", "text"),), {"q": {relevant: 1}})
 
 
-def candidates(fused: list[float], logits: list[float]) -> list[Candidates]:
+def candidates(fused: list[float], logits: list[float]) -> list[ScoredCandidates]:
     ids = ("a", "b", "c", "d")[: len(fused)]
-    return [Candidates("q", ids, np.array(fused, np.float32), np.array(logits, np.float32))]
+    return [ScoredCandidates("q", ids, np.array(fused, np.float32), np.array(logits, np.float32))]
 
 
 def test_a_right_cross_encoder_gets_the_least_weight_that_suffices() -> None:
@@ -43,7 +43,7 @@ def test_the_weight_is_chosen_as_it_will_be_heard() -> None:
     # the cross-encoder is right, but the documents are as short as to be heard by half
     ids, fused = ("a", "b"), np.array([1.0, 0.0], np.float32)
     logits, lengths = np.array([0.0, 5.0], np.float32), np.array([150, 150])
-    one = [Candidates("q", ids, fused, logits, Reading(lengths))]
+    one = [ScoredCandidates("q", ids, fused, logits, Reading(lengths))]
     plain = choose_interpolation([(collection("one", "b"), one)])
     ramp = Interpolation(lengths=(100, 200))
     halved = choose_interpolation([(collection("one", "b"), one)], ramp)
