@@ -66,6 +66,13 @@ def prepare(corpora: Path, output: Path, **options: Any) -> None:
 @click.option("--learning-rate", default=1e-4, show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "float32", "mixed"]), default="auto")
 @click.option("--seed", default=1, show_default=True)
+@click.option(
+    "--unrelated",
+    default=0,
+    show_default=True,
+    help="Documents of other lists in each; with them BASE keeps its order among candidates and"
+    " learns to put these below.",
+)
 @click.option("--half", is_flag=True, help="Write the weights in fp16.")
 def train(packed: Path, base: Path, output: Path, half: bool, **options: Any) -> None:
     """Train on the PACKED lists until the minutes have passed; the same command continues."""
@@ -153,6 +160,7 @@ def _settings(options: dict[str, Any]) -> Any:
         frozen=options["freeze"] if options["freeze"] >= 0 else None,
         learning_rate=options["learning_rate"],
         seed=options["seed"],
+        unrelated=options["unrelated"],
     )
 
 

@@ -45,6 +45,7 @@ LABEL_SHARE = 0.6  # of the other kinds
 # nothing of those it gives to what people type.
 WITHOUT_OFFSET = frozenset({"sentence", "title"})
 _MOST_RELEVANT = 3  # relevant texts in a list
+_TRIES = 50  # for a document that is not the list's own
 UNTITLED = 0.08  # share of the lists whose documents stand without their titles
 ASKING_TOKENS = (30, 140)  # of a document that asks
 
@@ -53,6 +54,7 @@ ASKING_TOKENS = (30, 140)  # of a document that asks
 class DrawnList:
     """A query and n texts as token ids, `relevant` ones first; numbers are (n,) float32.
 
+    Texts that are no candidates of the query stand last, with offsets and corrections of 0.
     `offsets` are sharpness times fused score, `corrections` -ln of each inclusion rate;
     `has_offset` is false where the offsets mean nothing. `twisted`: the last text is the first one
     turned round, with its offset and correction.
@@ -75,6 +77,7 @@ class DrawOptions:
 
     top: int = 4  # negatives of the top ranks; up to two give way to further relevant texts
     rest: int = 3  # negatives of the ranks below
+    unrelated: int = 0  # documents of other lists
     seed: int = 1
     mixture: Mapping[str, tuple[float, float]] | None = None  # None: MIXTURE
     varied: bool = True  # other words in queries, texts of other lengths, some turned round
@@ -115,6 +118,7 @@ class ListSource:
                 f" of the mixture ({', '.join(mixture)}); prepare more documents"
             )
         self._rewording, self._twisting = Rewording(packed.words), Twisting(packed.words)
+        self._rows = {kind: np.flatnonzero(packed.kind == i) for i, kind in enumerate(packed.kinds)}
 
     def draw(self, done: float) -> DrawnList:
         """The next list when a share `done` (0 to 1) of the training is done."""
@@ -125,7 +129,8 @@ class ListSource:
         titled = kind != "title" and draw.random() > UNTITLED
         positives, positive_scores = self._positives(kind, row)
         negatives, scores, corrections = self._negatives(row, len(positives))
-        some = (*positives.tolist(), *negatives.tolist())
+        unrelated = self._unrelated(kind, row)
+        some = (*positives.tolist(), *negatives.tolist(), *unrelated)
         texts = [packed.document(one, with_title=titled) for one in some]
         instead = packed.instead[row]
         if len(instead):
@@ -137,15 +142,16 @@ class ListSource:
         has_offset = kind not in WITHOUT_OFFSET and not np.isnan(positive_scores).any()
         turned = self._turned_round(kind, row, texts[0])
         if turned is not None:
-            texts[-1], offsets[-1], corrections[-1] = turned, offsets[0], corrections[0]
+            last = len(offsets) - 1
+            texts[last], offsets[last], corrections[last] = turned, offsets[0], corrections[0]
         if self._options.varied:
             texts = shortened(texts, kind, draw)
         return DrawnList(
             kind=kind,
             query=query,
             texts=texts,
-            offsets=offsets,
-            corrections=corrections,
+            offsets=np.pad(offsets, (0, len(unrelated))),
+            corrections=np.pad(corrections, (0, len(unrelated))),
             has_offset=has_offset,
             relevant=len(positives),
             label_share=LABEL_SHARES.get(kind, LABEL_SHARE),
@@ -178,6 +184,26 @@ class ListSource:
         pool = found if len(found) else np.arange(len(documents))
         places = self._generator.choice(pool, count, replace=False)
         return documents[places], scores[places]
+
+    def _unrelated(self, kind: str, row: int) -> list[int]:
+        """Relevant documents of other lists, some half of this kind; none of this list's own."""
+        packed, draw = self._packed, self._generator
+        own = {*packed.of_positives(row)[0].tolist(), *packed.of_negatives(row)[0].tolist()}
+        wanted = self._options.unrelated
+        found: list[int] = []
+        for attempt in range(_TRIES * wanted):
+            if len(found) == wanted:
+                break
+            of_kind = attempt % 2 == 0
+            other = int(draw.choice(self._rows[kind]) if of_kind else draw.integers(len(packed)))
+            document = int(draw.choice(packed.of_positives(other)[0]))
+            if document not in own:
+                found.append(document)
+        if len(found) < wanted:
+            raise TrainingError(
+                f"a list of kind {kind} has the documents of all others; prepare more lists"
+            )
+        return found
 
     def _negatives(
         self, row: int, relevant: int

@@ -5,12 +5,14 @@ Imports torch at the top: import it inside functions only.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from scisearch.benchmarks.science_training.broadening import broadened_losses
 from scisearch.benchmarks.science_training.draw import DrawOptions, ListSource
 from scisearch.benchmarks.science_training.fast_bert import FastBert
 from scisearch.benchmarks.science_training.micro_batches import MicroBatch, Step, make_step
@@ -53,6 +55,8 @@ class Learner:
         self._model = model.to(settings.device, settings.dtype)
         self._state, self._settings = state, settings
         self._lock = lock or nullcontext()
+        # the model as it is now, whose order of the candidates is kept
+        self._before = deepcopy(self._model) if settings.unrelated else None
         self._learned = model.learned(settings.frozen)
         for one in model.parameters():
             one.requires_grad_(False)
@@ -68,6 +72,19 @@ class Learner:
         for one in self._learned:
             one.grad = None
         logits = self.logits(step)
+        loss = self._losses(logits, step).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if not self._update(done):
+            return None
+        return _losses(logits.detach(), step)
+
+    def _losses(self, logits: Tensor, step: Step) -> Tensor:
+        """Each list's, (lists,)."""
+        if self._before is not None:
+            count = logits.shape[1] - self._settings.unrelated
+            with torch.no_grad():
+                before = self._logits(self._before, step)[:, :count]
+            return broadened_losses(logits, before, _to(step.relevant, logits)[:, :count])
         corrections = _to(step.corrections, logits)
         targets = soft_targets(
             _to(step.offsets, logits),
@@ -77,21 +94,20 @@ class Learner:
             label_share=_to(step.label_shares, logits),
         )
         targets = with_twisted(targets, _to(step.twisted, logits))
-        loss = soft_losses(logits, corrections, targets).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        if not self._update(done):
-            return None
-        return _losses(logits.detach(), step)
+        return soft_losses(logits, corrections, targets)
 
     def logits(self, step: Step) -> Tensor:
         """The logits of the step's pairs, (lists, texts) float32."""
-        found = [self._of_batch(batch) for batch in step.batches]
+        return self._logits(self._model, step)
+
+    def _logits(self, model: FastBert, step: Step) -> Tensor:
+        found = [self._of_batch(model, batch) for batch in step.batches]
         places = np.concatenate([batch.places for batch in step.batches])
         flat = torch.cat(found)
         inverse = torch.from_numpy(np.argsort(places)).to(flat.device)
         return flat[inverse].view(step.offsets.shape)
 
-    def _of_batch(self, batch: MicroBatch) -> Tensor:
+    def _of_batch(self, model: FastBert, batch: MicroBatch) -> Tensor:
         device = self._settings.device
         ids, segments = (torch.from_numpy(x).to(device) for x in (batch.ids, batch.segments))
         mask = None
@@ -99,8 +115,8 @@ class Learner:
         if batch.lengths[0] < tokens:
             padded = np.arange(tokens)[None] >= batch.lengths[:, None]
             mask = torch.from_numpy(padded).to(device) * _PADDED
-            mask = mask.to(self._model.output.weight.dtype)
-        logits: Tensor = self._model(ids, segments, mask, frozen=self._settings.frozen)
+            mask = mask.to(model.output.weight.dtype)
+        logits: Tensor = model(ids, segments, mask, frozen=self._settings.frozen)
         return logits
 
     def _update(self, done: float) -> bool:
@@ -136,7 +152,7 @@ def steps(
 ) -> Iterator[Step]:
     """The lists of step after step, for ever; `share` is this worker of so many."""
     worker, workers = share
-    options = DrawOptions(seed=settings.seed)
+    options = DrawOptions(seed=settings.seed, unrelated=settings.unrelated)
     source = ListSource(packed, sharpness, options, worker=worker, workers=workers, stream=stream)
     draw = np.random.default_rng([settings.seed, 5, worker, stream])
     longest, shares = zip(*settings.longest, strict=True)

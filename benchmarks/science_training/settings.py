@@ -33,6 +33,7 @@ class Settings:
     checkpoint_seconds: float = 240.0
     seed: int = 1
     longest: tuple[tuple[int, float], ...] = LONGEST
+    unrelated: int = 0  # texts of a list that are no candidates; with them the order of these stays
 
     def __post_init__(self) -> None:
         """Check what can be checked.
@@ -43,6 +44,8 @@ class Settings:
         for name in ("seconds", "workers", "lists", "micro_batch", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} {getattr(self, name)}; expected a number above 0")
+        if self.unrelated < 0:
+            raise ConfigError(f"unrelated {self.unrelated}; expected 0 or more texts of a list")
         if not 0 <= self.warmup < 1 or not 0 <= self.averaged < 1:
             raise ConfigError(
                 f"warmup {self.warmup}, averaged {self.averaged}; expected shares from 0 to below 1"

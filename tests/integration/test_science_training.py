@@ -160,6 +160,33 @@ def test_it_learns_and_bf16_learns_the_same(prepared: Path, tiny_cross_encoder: 
     assert found["bf16"] == pytest.approx(found["float32"][:3], abs=0.1)
 
 
+def test_unrelated_texts_fall_and_the_candidates_keep_their_order(
+    prepared: Path, tiny_cross_encoder: Path
+) -> None:
+    packed = read_packed(prepared)
+    settings = replace(TINY, frozen=None, unrelated=2, learning_rate=3e-3)
+    drawn = steps(packed, packed_sharpness(packed), settings, Clock(0.0, 0.0, 1.0))
+    first = next(drawn)
+    model = load_fast_bert(tiny_cross_encoder)
+    state = State.of(model.learned(None))
+    learner = Learner(model, state, settings)
+    before = learner.logits(first).detach()
+    for _ in range(60):
+        assert learner.step(first, 0.5) is not None
+    state.give(model.learned(None))
+    after = learner.logits(first).detach()
+
+    def lead(logits: torch.Tensor) -> float:
+        return float((logits[:, :-2].mean(dim=1) - logits[:, -2:].mean(dim=1)).mean())
+
+    def among_candidates(logits: torch.Tensor) -> torch.Tensor:
+        return logits[:, :-2] - logits[:, :-2].mean(dim=1, keepdim=True)
+
+    assert lead(after) > lead(before) + 1
+    change = (among_candidates(after) - among_candidates(before)).abs().mean()
+    assert float(change) < 0.3 * (lead(after) - lead(before))
+
+
 def test_a_gradient_that_is_no_number_changes_nothing(
     prepared: Path, tiny_cross_encoder: Path
 ) -> None:

@@ -145,6 +145,26 @@ def test_a_relevant_text_turned_round_stands_last_with_the_numbers_of_the_first(
     assert not any(900 in one.texts[-1] for one in found if not one.twisted)
 
 
+def test_unrelated_documents_stand_last_and_are_never_the_list_s_own() -> None:
+    lists = replace(packed(), positives=ragged([[0], [13]] * 3, np.int32))
+    lists = replace(lists, positive_scores=np.array([0.5] * 6, np.float16))
+    options = DrawOptions(mixture={"claim": (1, 1)}, unrelated=2, varied=False)
+    source = ListSource(lists, SHARP, options)
+    for _ in range(20):
+        one = source.draw(0.0)
+        assert len(one.texts) == len(one.offsets) == len(one.corrections) == 7 + 1 + 2
+        # of the other claims the relevant document is their own too: 13 is left
+        assert [text[-1] for text in one.texts[-2:]] == [213, 213]
+        assert one.offsets[-2:].tolist() == one.corrections[-2:].tolist() == [0, 0]
+        assert one.relevant == 1
+
+
+def test_lists_of_one_document_have_nothing_unrelated() -> None:
+    source = ListSource(packed(), SHARP, DrawOptions(mixture={"claim": (1, 1)}, unrelated=1))
+    with pytest.raises(TrainingError, match="kind claim has the documents of all others"):
+        source.draw(0.0)
+
+
 def test_workers_share_the_lists_and_each_comes_before_one_comes_again() -> None:
     mixture = {"claim": (1.0, 1.0)}
     sources = [
