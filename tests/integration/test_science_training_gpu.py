@@ -186,6 +186,27 @@ def test_a_drawn_list_is_of_its_lists_texts(packed: PackedLists, mined: Mined) -
     assert sum(untouched) > len(untouched) / 3
 
 
+def test_unrelated_texts_stand_last_and_answer_another_list(
+    packed: PackedLists, mined: Mined
+) -> None:
+    store = TokenStore.of(packed, "cpu")
+    drawing = Drawing(packed, store, mined, mined_sharpness(packed, mined, seed=1))
+    step = asked(packed)
+    drawn = drawing.draw(step)
+    assert drawn.there.shape[1] == 3 + 6 + 5 + 2
+    assert drawn.there[:, -2:].float().mean() > 0.5
+    assert (drawn.relevant[:, -2:] == 0).all()
+    assert (drawn.offsets[:, -2:] == 0).all()
+    assert (drawn.corrections[:, -2:][drawn.there[:, -2:]] == 0).all()
+    document_of = {int(begin): number for number, begin in enumerate(store.starts.tolist())}
+    starts = drawn.pairs.start.view(drawn.there.shape)
+    for place, row in enumerate(step.rows.tolist()):
+        own = set(packed.of_positives(row)[0].tolist())
+        for text in (-2, -1):
+            document = document_of.get(int(starts[place, text]))  # None: without its title
+            assert not drawn.there[place, text] or document not in own
+
+
 def test_pairs_are_put_together_as_on_a_processor(packed: PackedLists, mined: Mined) -> None:
     store = TokenStore.of(packed, "cpu")
     drawing = Drawing(packed, store, mined, mined_sharpness(packed, mined, seed=1))
@@ -193,7 +214,8 @@ def test_pairs_are_put_together_as_on_a_processor(packed: PackedLists, mined: Mi
     pairs = drawing.draw(step).pairs.cut(40)
     ids, segments, mask = pair_arrays(store, pairs, int(pairs.totals().max()))
     for place in range(0, len(ids), 7):
-        query = step.ids[place // 14][: step.lengths[place // 14]].astype(np.uint16)
+        asking = place // 16  # texts of a list
+        query = step.ids[asking][: step.lengths[asking]].astype(np.uint16)
         begin, length = int(pairs.start[place]), int(pairs.length[place])
         text = store.tokens[begin : begin + length].numpy().astype(np.uint16)
         none = np.zeros(1, np.float32)

@@ -30,7 +30,7 @@ from scisearch.benchmarks.science_training.variation import Rewording
 from scisearch.rerank.training.list_logits import ABSENT
 from scisearch.rerank.training.sharpness import Sharpness
 
-MOST_RELEVANT, OF_TOP, OF_REST = 3, 6, 5  # texts of a list
+MOST_RELEVANT, OF_TOP, OF_REST, UNRELATED = 3, 6, 5, 2  # texts of a list, in this order
 # Shares of the kinds at the first step and at the last. In a million lists those of the small kinds
 # would come dozens of times with the shares of draw.MIXTURE; here, some six times.
 GPU_MIXTURE: Mixture = {
@@ -137,7 +137,11 @@ class Drawing:
         self._replaced = torch.from_numpy(np.diff(packed.instead.starts) > 0).to(device)
 
     def draw(self, asked: Asked) -> Drawn:
-        """One to three relevant texts of each list, some negatives of its top and some below."""
+        """One to three relevant texts of each list, some negatives of its top, some below, others.
+
+        Without the last, which are unrelated, a model learns to tell candidates from each other
+        and nothing else (benchmarks/LOG.md, 2026-11-28). Their fused score is 0.
+        """
         device = self._store.tokens.device
         random = torch.Generator(device=device).manual_seed(asked.seed)
         rows = torch.from_numpy(asked.rows).to(device)
@@ -147,13 +151,16 @@ class Drawing:
             _some(self._mined, rows, span, count, random)
             for span, count in ((slice(0, TOP), OF_TOP), (slice(TOP, None), OF_REST))
         )
-        documents = torch.cat([relevant, top[0], below[0]], dim=1)
-        scores = torch.cat([relevant_scores.nan_to_num(), top[1], below[1]], dim=1)
+        unrelated = self._unrelated(rows, relevant[:, 0], random)
+        none = torch.zeros(unrelated.shape, device=device)
+        documents = torch.cat([relevant, top[0], below[0], unrelated], dim=1)
+        scores = torch.cat([relevant_scores.nan_to_num(), top[1], below[1], none], dim=1)
         rates = torch.cat(
             [
                 (candidates / n_relevant).clamp(min=1).log().expand_as(relevant_scores),
                 top[2].expand_as(top[1]),
                 below[2].expand_as(below[1]),
+                none,
             ],
             dim=1,
         )
@@ -193,6 +200,15 @@ class Drawing:
             torch.nn.functional.pad(scores, padding, value=torch.nan),
             found.sum(dim=1, keepdim=True).clamp(min=1),
         )
+
+    def _unrelated(self, rows: Tensor, relevant: Tensor, random: torch.Generator) -> Tensor:
+        """What answers another list of the step, and any document; -1 where it answers this one."""
+        shape = (len(rows), 1)
+        any_one = torch.randint(self._n_documents, shape, generator=random, device=rows.device)
+        places = torch.randperm(len(rows), generator=random, device=rows.device)
+        found = torch.cat([relevant[places.roll(1)][places.argsort()][:, None], any_one], dim=1)
+        own = self._mined.positives[rows].long()
+        return found.masked_fill((found[:, :, None] == own[:, None, :]).any(dim=2), -1)
 
     def _pairs(
         self, rows: Tensor, documents: Tensor, asked: Asked, random: torch.Generator
