@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ def _learn(
     broken = 0
     for step in _fed(job, shared, worker):
         done = shared.clock.done()
-        if done >= 1:
+        if done >= 1 or _is_orphan():
             break
         losses = learner.step(step, done)
         if losses is None:
@@ -254,13 +255,21 @@ def _work(job: Job, shared: _Shared, worker: int, signals: tuple[Any, Any, Any])
     """A worker's whole life, on a core of its own where the system lets it choose."""
     lock, ready, go = signals
     ready.release()
-    go.wait()
+    while not go.wait(1):
+        if _is_orphan():
+            return
     shared = replace(shared, clock=shared.clock.restarted())
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[worker % len(cores)]})
     _learn(job, shared, worker=worker, lock=lock)
+
+
+def _is_orphan() -> bool:
+    """Whether the process that would keep what is learned was killed."""
+    parent = parent_process()
+    return parent is not None and not parent.is_alive()
 
 
 def _publish(job: Job, shared: _Shared, clock: Clock) -> Path:

@@ -1,6 +1,10 @@
 """How our own weights are made, from a corpora folder to a model, on a tiny one."""
 
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -242,6 +246,29 @@ def test_two_processes_share_the_weights(
     weights = load_file(tmp_path / "model" / "model.safetensors")
     assert weights["classifier.weight"].dtype == np.float16
     assert all(np.isfinite(value).all() for value in weights.values())
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="reads which processes there are")
+def test_workers_end_with_the_training_that_is_killed(
+    prepared: Path, tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    call = [sys.executable, "-m", "scisearch.benchmarks.science_training", "train", str(prepared)]
+    call += ["--base", str(tiny_cross_encoder), "-o", str(tmp_path), "--minutes", "5"]
+    call += ["--workers", "2", "--lists", "2"]
+    with subprocess.Popen(call) as training:
+        children = Path(f"/proc/{training.pid}/task/{training.pid}/children")
+        until(lambda: len(children.read_text().split()) >= 2)
+        workers = [Path("/proc") / pid for pid in children.read_text().split()]
+        training.kill()
+    until(lambda: not any(worker.exists() for worker in workers))
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for it, a minute at most."""
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_the_commands(prepared: Path, tiny_cross_encoder: Path, tmp_path: Path) -> None:
