@@ -60,7 +60,7 @@ class _Bert:
         self._prefix = "bert." if "bert.embeddings.word_embeddings.weight" in weights else ""
         self._weights = weights
         self._epsilon = float(config["layer_norm_eps"])
-        self._writer = GraphWriter(OPSET)
+        self._writer = GraphWriter()
 
     def graph(self, output: Output) -> "ModelProto":
         from onnx import TensorProto, helper

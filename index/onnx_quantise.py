@@ -45,7 +45,7 @@ def quantised(
     """A copy of the model with its products in 8 bits, and large embeddings in half precision.
 
     Args:
-        model: in float32.
+        model: in float32, of opset 18 or later.
         seen: the values that are multiplied (index/onnx_calibration.py); those that it does not
             name are left as wide as they are, and their weights rounded to the nearest.
         float_share: in [0, 1): of a layer norm's channels before attention, rounded down, that
@@ -65,8 +65,7 @@ class _Rewriting:
 
     def __init__(self, model: "ModelProto", seen: Mapping[str, Seen], float_share: float) -> None:
         self._model = model
-        opset = max(one.version for one in model.opset_import if one.domain == "")
-        self._writer = GraphWriter(opset, (tensor.name for tensor in model.graph.initializer))
+        self._writer = GraphWriter(tensor.name for tensor in model.graph.initializer)
         self._operators = {node.output[0]: node.op_type for node in model.graph.node}
         one_token = {name for name, one in seen.items() if one.length == 1}
         products = [one for one in products_of(model) if one.input not in one_token]

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
 CONTRIB = "com.microsoft"  # the domain of ONNX Runtime's own operators
-_AXES_AS_INPUT = 18  # the opset from which ReduceMax has them so
 
 
 class Codes(NamedTuple):
@@ -24,11 +23,13 @@ class Codes(NamedTuple):
 
 
 class GraphWriter:
-    """Collects the nodes of a graph, in their order, and the constants that they read."""
+    """Collects the nodes of a graph, in their order, and the constants that they read.
 
-    def __init__(self, opset: int, known: Iterable[str] = ()) -> None:
-        """Write nodes as this opset of ONNX has them; `known` are names of constants there are."""
-        self._opset = opset
+    Operators are those of opset 18 and later.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        """Write nothing yet; `known` are the names of constants that there are."""
         self._known = set(known)
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
@@ -90,10 +91,7 @@ class GraphWriter:
         if low == 1:
             values = f"{name}/magnitude"
             self.node("Abs", [name], [values])
-        if self._opset < _AXES_AS_INPUT:
-            self.node("ReduceMax", [values], [f"{name}/highest"], axes=[-1], keepdims=1)
-        else:
-            self.node("ReduceMax", [values, axis], [f"{name}/highest"], keepdims=1)
+        self.node("ReduceMax", [values, axis], [f"{name}/highest"], keepdims=1)
         floor = self.constant(f"{name}/least", np.array(least, np.float32))
         self.node("Max", [f"{name}/highest", floor], [f"{name}/largest"])
         step = self.constant(f"{name}/unit", np.array(unit, np.float32))
