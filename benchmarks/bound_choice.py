@@ -33,9 +33,8 @@ ALLOWED = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 MEAN_LOSS = 0.002  # of nDCG@10 over all dev queries, at most
 LOSS_OF_ONE = 0.003  # of one collection, at most; as far as its queries can tell
 
-Part = tuple[
-    Collection, Sequence[ScoredCandidates], LogitBound
-]  # judged by a bound fitted without it
+# Judged by a bound that was fitted without it.
+Part = tuple[Collection, Sequence[ScoredCandidates], LogitBound]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,20 +19,22 @@ _SIDES = {"cpu": 2048, "cuda": 8192}
 _TURNS = 7
 
 
-def half_on(device: str) -> bool:
-    """Whether models are computed in half precision there."""
-    return device.startswith("cuda")
+def precision_on(device: str) -> "torch.dtype":
+    """What models are computed in there: half precision on CUDA, float32 elsewhere."""
+    import torch
+
+    return torch.float16 if device.startswith("cuda") else torch.float32
 
 
 def matrix_rate(device: str) -> float:
-    """Operations a second of a square matrix product; half precision on CUDA, float32 elsewhere.
+    """Operations a second of a square matrix product, in the precision of the device.
 
     An operation is a multiplication or an addition; a product of side n has 2 n^3.
     """
     import torch
 
     side = _SIDES.get(device.partition(":")[0], _SIDES["cpu"])
-    kind = torch.float16 if half_on(device) else torch.float32
+    kind = precision_on(device)
     one, other = (torch.randn(side, side, dtype=kind, device=device) for _ in range(2))
     seconds = []
     for _ in range(_TURNS):

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scisearch.benchmarks.commands import Command
 from scisearch.benchmarks.environment import hardware, versions
 from scisearch.benchmarks.latency import latency_queries
-from scisearch.benchmarks.matrix_rate import encoder_operations, half_on, matrix_rate
+from scisearch.benchmarks.matrix_rate import encoder_operations, matrix_rate, precision_on
 from scisearch.benchmarks.turns import Turns, Work
 from scisearch.index.models import DEFAULT_CROSS_ENCODER, ResolvedModel, resolve_model
 from scisearch.index.opened import OpenIndex, open_index
@@ -69,7 +69,6 @@ def compare_models(
     Raises:
         ScisearchError: a model cannot be found, or the index has no vectors.
     """
-    import torch
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
     device = device or devices_of(choose_device())[0]
@@ -84,7 +83,7 @@ def compare_models(
     settings: dict[str, Any] = {
         "device": first,
         "local_files_only": True,
-        "model_kwargs": {"dtype": torch.float16 if half_on(first) else torch.float32},
+        "model_kwargs": {"dtype": precision_on(first)},
     }
     theirs = CrossEncoder(str(cross_encoder.folder), **settings)
     encoder = SentenceTransformer(str(bi_encoder.folder), **settings)

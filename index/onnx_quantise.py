@@ -27,7 +27,7 @@ from scisearch.index.onnx_half import halve_tables
 from scisearch.index.onnx_products import Product, products_of
 from scisearch.index.onnx_rounding import Rounded, rounded
 from scisearch.index.onnx_wide_layers import ACTIVATIONS, by_falling_range
-from scisearch.index.onnx_writer import Codes, GraphWriter, rewritten
+from scisearch.index.onnx_writer import Codes, GraphWriter, rewrite
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -91,7 +91,7 @@ class _Rewriting:
                 self._write(product)
             elif node.output[0] not in replaced:
                 self._writer.keep(node)
-        rewritten(self._model, self._writer)
+        rewrite(self._model, self._writer)
 
     def _smoothing(self, name: str) -> NDArray[np.float32]:
         """SmoothQuant's factor of each channel, of geometric mean 1."""

@@ -119,7 +119,7 @@ class GraphWriter:
         self.node("Reshape", [flat, f"{name}/shape"], [name])
 
 
-def rewritten(model: "ModelProto", writer: GraphWriter) -> None:
+def rewrite(model: "ModelProto", writer: GraphWriter) -> None:
     """Give a model the writer's nodes and constants, and drop constants that none reads."""
     from onnx import helper
 

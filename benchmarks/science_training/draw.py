@@ -129,8 +129,7 @@ class ListSource:
         titled = kind != "title" and draw.random() > UNTITLED
         positives, positive_scores = self._positives(kind, row)
         negatives, scores, corrections = self._negatives(row, len(positives))
-        unrelated = self._unrelated(kind, row)
-        some = (*positives.tolist(), *negatives.tolist(), *unrelated)
+        some = (*positives.tolist(), *negatives.tolist())
         texts = [packed.document(one, with_title=titled) for one in some]
         instead = packed.instead[row]
         if len(instead):
@@ -142,8 +141,9 @@ class ListSource:
         has_offset = kind not in WITHOUT_OFFSET and not np.isnan(positive_scores).any()
         turned = self._turned_round(kind, row, texts[0])
         if turned is not None:
-            last = len(offsets) - 1
-            texts[last], offsets[last], corrections[last] = turned, offsets[0], corrections[0]
+            texts[-1], offsets[-1], corrections[-1] = turned, offsets[0], corrections[0]
+        unrelated = self._unrelated(kind, row) if self._options.unrelated else []
+        texts += [packed.document(one, with_title=titled) for one in unrelated]
         if self._options.varied:
             texts = shortened(texts, kind, draw)
         return DrawnList(

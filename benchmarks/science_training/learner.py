@@ -72,14 +72,14 @@ class Learner:
         for one in self._learned:
             one.grad = None
         logits = self.logits(step)
-        loss = self._losses(logits, step).mean()
+        loss = self._list_losses(logits, step).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         if not self._update(done):
             return None
         return _losses(logits.detach(), step)
 
-    def _losses(self, logits: Tensor, step: Step) -> Tensor:
-        """Each list's, (lists,)."""
+    def _list_losses(self, logits: Tensor, step: Step) -> Tensor:
+        """What is made smaller, (lists,)."""
         if self._before is not None:
             count = logits.shape[1] - self._settings.unrelated
             with torch.no_grad():

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +23,6 @@ from scisearch.index.runtimes import choose_for_encoder, open_encoder, told
 from scisearch.rerank.cross_encoder import LocalCrossEncoder, TorchCrossEncoder
 from scisearch.rerank.onnx_runtime import pair_trial
 from scisearch.rerank.pair_model import read_pair_model
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.slow
 

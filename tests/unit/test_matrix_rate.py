@@ -2,8 +2,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from scisearch.benchmarks.matrix_rate import encoder_operations, half_on, matrix_rate
+from scisearch.benchmarks.matrix_rate import encoder_operations, matrix_rate, precision_on
 
 
 def test_operations_by_hand(tmp_path: Path) -> None:
@@ -22,5 +23,5 @@ def test_sizes_that_are_not_told(tmp_path: Path) -> None:
 
 def test_the_rate_of_this_processor() -> None:
     assert matrix_rate("cpu") > 1e8
-    assert half_on("cuda:1")
-    assert not half_on("cpu")
+    assert precision_on("cuda:1") == torch.float16
+    assert precision_on("cpu") == torch.float32
