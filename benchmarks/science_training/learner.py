@@ -3,7 +3,7 @@
 Imports torch at the top: import it inside functions only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
@@ -81,9 +81,11 @@ class Learner:
     def _list_losses(self, logits: Tensor, step: Step) -> Tensor:
         """What is made smaller, (lists,)."""
         if self._before is not None:
-            count = logits.shape[1] - self._settings.unrelated
+            texts = logits.shape[1]
+            count = texts - self._settings.unrelated
+            candidates = [batch.of_first(count, texts) for batch in step.batches]
             with torch.no_grad():
-                before = self._logits(self._before, step)[:, :count]
+                before = self._logits(self._before, candidates).view(-1, count)
             return broadened_losses(logits, before, _to(step.relevant, logits)[:, :count])
         corrections = _to(step.corrections, logits)
         targets = soft_targets(
@@ -98,14 +100,14 @@ class Learner:
 
     def logits(self, step: Step) -> Tensor:
         """The logits of the step's pairs, (lists, texts) float32."""
-        return self._logits(self._model, step)
+        return self._logits(self._model, step.batches).view(step.offsets.shape)
 
-    def _logits(self, model: FastBert, step: Step) -> Tensor:
-        found = [self._of_batch(model, batch) for batch in step.batches]
-        places = np.concatenate([batch.places for batch in step.batches])
-        flat = torch.cat(found)
-        inverse = torch.from_numpy(np.argsort(places)).to(flat.device)
-        return flat[inverse].view(step.offsets.shape)
+    def _logits(self, model: FastBert, batches: Sequence[MicroBatch]) -> Tensor:
+        """The logits of all pairs in the order of their places."""
+        some = [batch for batch in batches if len(batch.places)]
+        places = np.concatenate([batch.places for batch in some])
+        flat = torch.cat([self._of_batch(model, batch) for batch in some])
+        return flat[torch.from_numpy(np.argsort(places)).to(flat.device)]
 
     def _of_batch(self, model: FastBert, batch: MicroBatch) -> Tensor:
         device = self._settings.device

@@ -25,6 +25,18 @@ class MicroBatch:
     lengths: NDArray[np.int64]
     places: NDArray[np.int64]
 
+    def of_first(self, count: int, texts: int) -> "MicroBatch":
+        """The pairs of the first `count` of each list's `texts`, at their places among these."""
+        lists, numbers = np.divmod(self.places, texts)
+        kept = numbers < count
+        longest = int(self.lengths[kept].max(initial=0))
+        return MicroBatch(
+            ids=self.ids[kept, :longest],
+            segments=self.segments[kept, :longest],
+            lengths=self.lengths[kept],
+            places=lists[kept] * count + numbers[kept],
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:

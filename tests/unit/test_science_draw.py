@@ -12,7 +12,7 @@ from scisearch.benchmarks.science_training.draw import (
     ListSource,
     packed_sharpness,
 )
-from scisearch.benchmarks.science_training.micro_batches import make_step
+from scisearch.benchmarks.science_training.micro_batches import make_step, micro_batches
 from scisearch.benchmarks.science_training.packed import (
     PackedLists,
     Ragged,
@@ -221,3 +221,30 @@ def test_pairs_are_cut_sorted_and_find_their_places() -> None:
             whole = [101, *one.query.tolist(), 102, *text, 102]
             assert ids.tolist() == whole + [0] * (len(ids) - length)
             assert segments.tolist() == [0] * 3 + [1] * (length - 3) + [0] * (len(ids) - length)
+
+
+def test_the_first_texts_of_each_list_are_the_pairs_of_shorter_lists() -> None:
+    """Cutting each list to five texts after batching gives what batching five texts gives."""
+    source = ListSource(packed(), SHARP, OPTIONS)
+    lists = [source.draw(0.0) for _ in range(3)]
+    for place, one in enumerate(lists):  # of lengths that mix the lists within a batch
+        one.texts[:] = [np.arange(1 + (3 * i + place) % 7, dtype=np.uint16) for i in range(8)]
+    five = [replace(one, texts=one.texts[:5]) for one in lists]
+    found = {}
+    for batch in make_step(lists, longest=12, size=4, cls_id=101, sep_id=102).batches:
+        cut = batch.of_first(5, 8)
+        assert cut.ids.shape == cut.segments.shape
+        assert cut.ids.shape[1] == cut.lengths.max(initial=0)
+        for ids, segments, length, place in zip(
+            cut.ids, cut.segments, cut.lengths, cut.places, strict=True
+        ):
+            found[int(place)] = (ids[:length].tolist(), segments[:length].tolist())
+    expected = {
+        int(place): (ids[:length].tolist(), segments[:length].tolist())
+        for batch in micro_batches(five, longest=12, size=99, ends=(101, 102))
+        for ids, segments, length, place in zip(
+            batch.ids, batch.segments, batch.lengths, batch.places, strict=True
+        )
+    }
+    assert found == expected
+    assert sorted(found) == list(range(15))
