@@ -59,7 +59,7 @@ BUILT_IN = (
         name=DEFAULT_CROSS_ENCODER,
         kind="cross-encoder",
         location="rerank/weights",
-        sha256="6cb42dee08e83e8aabbe3853c02ba6c000bdeea69a13e4f4638919b9720c0e57",
+        sha256="e9a957ea0f3eb32ebc5f31df5296951709dbff63b6a793a449b04a0aefdf0a76",
     ),
     BuiltIn(
         name=FAST_CROSS_ENCODER,
