@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.benchmarks.science_training.list_order import ListOrder
+from scisearch.benchmarks.science_training.neighbours import Neighbours
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.twisting import TWISTED, TWISTED_CHANCE, Twisting
 from scisearch.benchmarks.science_training.variation import Rewording, shortened
@@ -77,7 +78,7 @@ class DrawOptions:
 
     top: int = 4  # negatives of the top ranks; up to two give way to further relevant texts
     rest: int = 3  # negatives of the ranks below
-    unrelated: int = 0  # documents of other lists
+    unrelated: int = 0  # documents of other lists; of two or more, one is two steps away
     seed: int = 1
     mixture: Mapping[str, tuple[float, float]] | None = None  # None: MIXTURE
     varied: bool = True  # other words in queries, texts of other lengths, some turned round
@@ -118,6 +119,7 @@ class ListSource:
                 f" of the mixture ({', '.join(mixture)}); prepare more documents"
             )
         self._rewording, self._twisting = Rewording(packed.words), Twisting(packed.words)
+        self._neighbours = Neighbours(packed) if options.unrelated > 1 else None
         self._rows = {kind: np.flatnonzero(packed.kind == i) for i, kind in enumerate(packed.kinds)}
 
     def draw(self, done: float) -> DrawnList:
@@ -186,11 +188,15 @@ class ListSource:
         return documents[places], scores[places]
 
     def _unrelated(self, kind: str, row: int) -> list[int]:
-        """Relevant documents of other lists, some half of this kind; none of this list's own."""
+        """None of this list's own: one two steps away where there is one, among several.
+
+        The others are relevant documents of other lists, some half of them of this kind.
+        """
         packed, draw = self._packed, self._generator
         own = {*packed.of_positives(row)[0].tolist(), *packed.of_negatives(row)[0].tolist()}
         wanted = self._options.unrelated
-        found: list[int] = []
+        near = self._neighbours.of(row, own, draw) if self._neighbours else None
+        found: list[int] = [] if near is None else [near]
         for attempt in range(_TRIES * wanted):
             if len(found) == wanted:
                 break
