@@ -137,7 +137,7 @@ def write_corpora(folder: Path) -> None:
     relation("citations", cited + [(titles[i], f"p{j}", f"p{i}") for i, j in pairs])
     context = "As was shown for the folding of proteins by {}"
     relation("citation_contexts", [(context.format(titles[i]), f"p{i}", None) for i in range(4)])
-    relation("tldr", [(f"We fold {titles[i]}", f"p{i}", None) for i in range(4)])
+    relation("tldr", [(f"We fold {titles[i]} in {i + 3} steps", f"p{i}", None) for i in range(4)])
     relation("reading_lists", [("Folding: proteins", f"p{i}", None) for i in range(7)])
     keywords = [(word, f"p{i}", None) for i in range(6) for word in titles[i].split()[:3]]
     relation("keywords", [*keywords, ("lonely", "p9", None), ("gone", "elsewhere", None)])

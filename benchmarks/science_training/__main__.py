@@ -73,6 +73,12 @@ def prepare(corpora: Path, output: Path, **options: Any) -> None:
     help="Documents of other lists in each; with them BASE keeps its order among candidates and"
     " learns to put these below.",
 )
+@click.option(
+    "--contrasts",
+    default=0,
+    show_default=True,
+    help="Contrast lists in a step: a word in another field, claims turned, roles exchanged.",
+)
 @click.option("--half", is_flag=True, help="Write the weights in fp16.")
 def train(packed: Path, base: Path, output: Path, half: bool, **options: Any) -> None:
     """Train on the PACKED lists until the minutes have passed; the same command continues."""
@@ -161,6 +167,7 @@ def _settings(options: dict[str, Any]) -> Any:
         learning_rate=options["learning_rate"],
         seed=options["seed"],
         unrelated=options["unrelated"],
+        contrasts=options["contrasts"],
     )
 
 

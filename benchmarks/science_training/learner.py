@@ -6,16 +6,28 @@ Imports torch at the top: import it inside functions only.
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from scisearch.benchmarks.science_training.broadening import broadened_losses
+from scisearch.benchmarks.science_training.contrast_loss import (
+    CONTRAST_WEIGHT,
+    contrast_losses,
+    right_first,
+)
+from scisearch.benchmarks.science_training.contrasts import ContrastSource
 from scisearch.benchmarks.science_training.draw import DrawOptions, ListSource
 from scisearch.benchmarks.science_training.fast_bert import FastBert
-from scisearch.benchmarks.science_training.micro_batches import MicroBatch, Step, make_step
+from scisearch.benchmarks.science_training.micro_batches import (
+    Contrasts,
+    MicroBatch,
+    Step,
+    make_contrasts,
+    make_step,
+)
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.settings import Clock, Settings
 from scisearch.benchmarks.science_training.state import State
@@ -38,6 +50,7 @@ class StepLosses:
     both: float
     alone: float
     lists: int
+    contrasts: float | None = None  # share of the contrast lists whose right text was first
 
 
 class Learner:
@@ -73,10 +86,17 @@ class Learner:
             one.grad = None
         logits = self.logits(step)
         loss = self._list_losses(logits, step).mean()
+        contrasts = None
+        if step.contrasts is not None:
+            short = self.contrast_logits(step.contrasts)
+            right = torch.from_numpy(step.contrasts.right).to(short.device)
+            margins = _to(step.contrasts.margins, short)
+            loss = loss + CONTRAST_WEIGHT * contrast_losses(short, right, margins).mean()
+            contrasts = right_first(short.detach(), right)
         loss.backward()  # type: ignore[no-untyped-call]
         if not self._update(done):
             return None
-        return _losses(logits.detach(), step)
+        return replace(_losses(logits.detach(), step), contrasts=contrasts)
 
     def _list_losses(self, logits: Tensor, step: Step) -> Tensor:
         """What is made smaller, (lists,)."""
@@ -101,6 +121,10 @@ class Learner:
     def logits(self, step: Step) -> Tensor:
         """The logits of the step's pairs, (lists, texts) float32."""
         return self._logits(self._model, step.batches).view(step.offsets.shape)
+
+    def contrast_logits(self, contrasts: Contrasts) -> Tensor:
+        """The logits of the contrast lists' texts, one list after another, (texts,) float32."""
+        return self._logits(self._model, contrasts.batches)
 
     def _logits(self, model: FastBert, batches: Sequence[MicroBatch]) -> Tensor:
         """The logits of all pairs in the order of their places."""
@@ -157,16 +181,23 @@ def steps(
     options = DrawOptions(seed=settings.seed, unrelated=settings.unrelated)
     source = ListSource(packed, sharpness, options, worker=worker, workers=workers, stream=stream)
     draw = np.random.default_rng([settings.seed, 5, worker, stream])
+    contrasts = None
+    if settings.contrasts:
+        contrasts = ContrastSource(
+            packed, np.random.default_rng([settings.seed, 7, worker, stream])
+        )
     longest, shares = zip(*settings.longest, strict=True)
+    ends = {"cls_id": packed.cls_id, "sep_id": packed.sep_id}
     while True:
         done = clock.done()
-        yield make_step(
-            [source.draw(done) for _ in range(settings.lists)],
-            longest=int(draw.choice(longest, p=np.array(shares) / sum(shares))),
-            size=settings.micro_batch,
-            cls_id=packed.cls_id,
-            sep_id=packed.sep_id,
-        )
+        tokens = int(draw.choice(longest, p=np.array(shares) / sum(shares)))
+        lists = [source.draw(done) for _ in range(settings.lists)]
+        step = make_step(lists, longest=tokens, size=settings.micro_batch, **ends)
+        if contrasts is not None:
+            short = [contrasts.draw() for _ in range(settings.contrasts)]
+            beside = make_contrasts(short, longest=tokens, size=settings.micro_batch, **ends)
+            step = replace(step, contrasts=beside)
+        yield step
 
 
 def with_twisted(targets: Tensor, twisted: Tensor) -> Tensor:

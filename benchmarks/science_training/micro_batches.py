@@ -2,14 +2,27 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scisearch.benchmarks.science_training.contrasts import ContrastList
 from scisearch.benchmarks.science_training.draw import DrawnList
 
 _SPECIAL = 3  # [CLS] query [SEP] text [SEP]
+
+
+class Asked(Protocol):
+    """A query and its texts, as token ids."""
+
+    @property
+    def query(self) -> NDArray[Any]:
+        """What is asked."""
+
+    @property
+    def texts(self) -> Sequence[NDArray[Any]]:
+        """What may answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,7 +30,7 @@ class MicroBatch:
     """Pairs that are computed together.
 
     `ids` and `segments` are (pairs, tokens) int32; `lengths` (pairs,) int64, which are all `tokens`
-    where no row is padded; `places` (pairs,) int64 is list * texts of a list + text.
+    where no row is padded; `places` (pairs,) int64 count all texts, one list after another.
     """
 
     ids: NDArray[np.int32]
@@ -39,6 +52,15 @@ class MicroBatch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Contrasts:
+    """The contrast lists of one step; `right` is the place of each one's right text, its first."""
+
+    batches: list[MicroBatch]
+    right: NDArray[np.int64]  # (lists,)
+    margins: NDArray[np.float32]  # (lists,), logits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """The lists of one step; numbers are (lists, texts) float32 and (lists,)."""
 
@@ -50,6 +72,7 @@ class Step:
     relevant: NDArray[np.float32]  # 1 at relevant texts, else 0
     label_shares: NDArray[np.float32]  # (lists,)
     twisted: NDArray[np.float32]  # (lists,), 1 where the last text is a relevant one turned round
+    contrasts: Contrasts | None = None
 
 
 def make_step(
@@ -70,17 +93,29 @@ def make_step(
     )
 
 
+def make_contrasts(
+    lists: Sequence[ContrastList], *, longest: int, size: int, cls_id: int, sep_id: int
+) -> Contrasts:
+    """The contrast lists as `make_step` has others; they differ in how many texts they have."""
+    counts = [len(one.texts) for one in lists]
+    return Contrasts(
+        batches=list(micro_batches(lists, longest=longest, size=size, ends=(cls_id, sep_id))),
+        right=np.cumsum([0, *counts[:-1]], dtype=np.int64),
+        margins=np.array([one.margin for one in lists], np.float32),
+    )
+
+
 def micro_batches(
-    lists: Sequence[DrawnList], *, longest: int, size: int, ends: tuple[int, int]
+    lists: Sequence[Asked], *, longest: int, size: int, ends: tuple[int, int]
 ) -> Iterator[MicroBatch]:
     """Every pair once, shortest first; the query has at most half of the tokens."""
     cls_id, sep_id = ends
     pairs: list[tuple[int, NDArray[Any], NDArray[Any]]] = []
-    for number, one in enumerate(lists):
+    for one in lists:
         query = one.query[: longest // 2]
         room = longest - _SPECIAL - len(query)
-        for place, text in enumerate(one.texts):
-            pairs.append((number * len(one.texts) + place, query, text[:room]))
+        for text in one.texts:
+            pairs.append((len(pairs), query, text[:room]))
     pairs.sort(key=lambda pair: len(pair[1]) + len(pair[2]))
     for begin in range(0, len(pairs), size):
         some = pairs[begin : begin + size]

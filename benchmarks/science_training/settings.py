@@ -34,6 +34,7 @@ class Settings:
     seed: int = 1
     longest: tuple[tuple[int, float], ...] = LONGEST
     unrelated: int = 0  # texts of a list that are no candidates; with them the order of these stays
+    contrasts: int = 0  # contrast lists in a step, beside `lists`
 
     def __post_init__(self) -> None:
         """Check what can be checked.
@@ -46,6 +47,8 @@ class Settings:
                 raise ConfigError(f"{name} {getattr(self, name)}; expected a number above 0")
         if self.unrelated < 0:
             raise ConfigError(f"unrelated {self.unrelated}; expected 0 or more texts of a list")
+        if self.contrasts < 0:
+            raise ConfigError(f"contrasts {self.contrasts}; expected 0 or more lists of a step")
         if not 0 <= self.warmup < 1 or not 0 <= self.averaged < 1:
             raise ConfigError(
                 f"warmup {self.warmup}, averaged {self.averaged}; expected shares from 0 to below 1"

@@ -140,11 +140,14 @@ class _Log:
             for name in ("first", "both", "alone")
         )
         speed = self._pairs / max(1e-9, time.time() - self._since)
+        right = [one.contrasts for one in self._found if one.contrasts is not None]
+        contrasts = f" contrasts {sum(right) / len(right):.3f}" if right else ""
         if self._found:
             with self._path.open("a", encoding="utf-8") as stream:
                 stream.write(
                     f"{self._clock.done():.3f} step {int(self._state.counts[0])}"
-                    f" first {first:.3f} both {both:.3f} alone {alone:.3f} {speed:.1f} pairs/s\n"
+                    f" first {first:.3f} both {both:.3f} alone {alone:.3f}{contrasts}"
+                    f" {speed:.1f} pairs/s\n"
                 )
         self._found, self._pairs, self._since = [], 0, time.time()
 

@@ -3,10 +3,15 @@
 They are kept in the packed file, so that a trainer needs no tokenizer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from scisearch.benchmarks.science_training.contrast_words import (
+    ContrastWords,
+    find_contrast_words,
+    tuples,
+)
 from scisearch.index.tokenizer import TextTokenizer
 
 # What may stand before and after the subject of a request, as people write to a librarian.
@@ -66,6 +71,7 @@ class Words:
     numbers: tuple[Ids, ...]  # of one digit, of two, three and four
     auxiliaries: Ids
     negation: int | None  # "not"
+    contrasts: ContrastWords | None = None  # None: packed before there were contrast lists
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
@@ -74,7 +80,9 @@ class Words:
     @classmethod
     def from_json(cls, of: Mapping[str, Any]) -> Self:
         """What `to_json` gave, lists for tuples."""
-        return cls(**{name: _tuples(value) for name, value in of.items()})
+        plain = {name: tuples(value) for name, value in of.items() if name != "contrasts"}
+        contrasts = of.get("contrasts")
+        return cls(**plain, contrasts=contrasts and ContrastWords.from_json(contrasts))
 
 
 def find_words(tokens: TextTokenizer) -> Words:
@@ -93,10 +101,5 @@ def find_words(tokens: TextTokenizer) -> Words:
         ),
         auxiliaries=tuple(known[word] for word in AUXILIARIES.split() if word in known),
         negation=known.get("not"),
+        contrasts=find_contrast_words(tokens),
     )
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, Sequence):
-        return tuple(_tuples(one) for one in value)
-    return value

@@ -14,6 +14,7 @@ import torch
 from click.testing import CliRunner
 
 from scisearch.benchmarks.science_training.__main__ import main
+from scisearch.benchmarks.science_training.contrast_loss import contrast_losses
 from scisearch.benchmarks.science_training.draw import packed_sharpness
 from scisearch.benchmarks.science_training.fast_bert import load_fast_bert
 from scisearch.benchmarks.science_training.learner import Learner, steps, with_twisted
@@ -191,6 +192,34 @@ def test_unrelated_texts_fall_and_the_candidates_keep_their_order(
     assert float(change) < 0.3 * (lead(after) - lead(before))
 
 
+def test_contrast_lists_are_learned_beside_the_others(
+    prepared: Path, tiny_cross_encoder: Path
+) -> None:
+    packed = read_packed(prepared)
+    settings = replace(TINY, frozen=None, contrasts=4, learning_rate=3e-3)
+    first = next(steps(packed, packed_sharpness(packed), settings, Clock(0.0, 0.0, 1.0)))
+    assert first.contrasts is not None
+    assert len(first.contrasts.right) == 4
+    model = load_fast_bert(tiny_cross_encoder)
+    state = State.of(model.learned(None))
+    learner = Learner(model, state, settings)
+    before = learner.contrast_logits(first.contrasts).detach()
+    for _ in range(40):
+        told = learner.step(first, 0.5)
+        assert told is not None
+        assert told.contrasts is not None
+        assert 0 <= told.contrasts <= 1
+    state.give(model.learned(None))
+    after = learner.contrast_logits(first.contrasts).detach()
+    right = torch.from_numpy(first.contrasts.right)
+    short_before, short_after = (
+        float(contrast_losses(logits, right, torch.ones(4)).mean()) for logits in (before, after)
+    )
+    assert short_after < 0.6 * short_before
+    without = steps(packed, packed_sharpness(packed), TINY, Clock(0.0, 0.0, 1.0))
+    assert next(without).contrasts is None
+
+
 def test_a_gradient_that_is_no_number_changes_nothing(
     prepared: Path, tiny_cross_encoder: Path
 ) -> None:
@@ -274,10 +303,12 @@ def until(happened: Callable[[], bool]) -> None:
 def test_the_commands(prepared: Path, tiny_cross_encoder: Path, tmp_path: Path) -> None:
     call = ["train", str(prepared), "--base", str(tiny_cross_encoder), "-o", str(tmp_path / "out")]
     call += ["--minutes", "0.02", "--workers", "1", "--precision", "float32", "--lists", "2"]
+    call += ["--contrasts", "2"]
     done = CliRunner().invoke(main, call, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     model = tmp_path / "out" / "model"
     assert done.stdout.strip() == str(model)
+    assert " contrasts " in (tmp_path / "out" / "train.log").read_text()
     split = ["pack", str(model), "-o", str(tmp_path / "parts"), "--part-bytes", "50000"]
     done = CliRunner().invoke(main, split, catch_exceptions=False)
     assert len(done.stdout.splitlines()) > 3
@@ -293,6 +324,8 @@ def test_the_commands(prepared: Path, tiny_cross_encoder: Path, tmp_path: Path) 
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(ConfigError, match="lists 0; expected a number above 0"):
         replace(TINY, lists=0)
+    with pytest.raises(ConfigError, match="contrasts -1; expected 0 or more lists of a step"):
+        replace(TINY, contrasts=-1)
     with pytest.raises(ConfigError, match=r"warmup 1\.0, averaged 0\.2; expected shares"):
         replace(TINY, warmup=1.0)
 

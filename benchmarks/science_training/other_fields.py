@@ -1,0 +1,126 @@
+"""Sentences with a query's rare word in papers of another field, and the query's own without it.
+
+What a scorer of shared words gets wrong: "plasma" asked by an astronomer, answered by a physician.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scisearch.benchmarks.science_training.contrast_words import ContrastWords
+from scisearch.benchmarks.science_training.packed import PackedLists
+from scisearch.benchmarks.science_training.sentences import in_common, sentences
+from scisearch.index.errors import TrainingError
+
+# Kinds whose queries name a subject.
+SUBJECTS = frozenset(
+    {"title", "citation", "keywords", "qkeywords", "heading", "tldr", "definition"}
+)
+_MOST_DOCUMENTS = 60_000  # looked into for words, drawn at random
+_COMMON = 0.04  # share of the documents: such a word tells nothing of a field
+_RARE = (12, 0.012)  # documents, at least; share of them, at most
+_SHARED = 1  # other words that two documents of unlike fields have in common, at most
+_TRIES = 40  # documents with the word
+_SAME_WORD = 2  # sentences with it in a list; and one of yet another field
+
+Tokens = NDArray[Any]
+
+
+class OtherFields:
+    """Which words the documents of packed lists have, and who else has them."""
+
+    def __init__(
+        self, packed: PackedLists, words: ContrastWords, draw: np.random.Generator
+    ) -> None:
+        """Look into the documents, or into _MOST_DOCUMENTS of them.
+
+        Raises:
+            TrainingError: there is no document.
+        """
+        if not len(packed.texts):
+            raise TrainingError("found no packed document; prepare more lists")
+        self._packed, self._draw = packed, draw
+        self._ends = frozenset(words.ends)
+        self._numbers = frozenset(one for group in packed.words.numbers for one in group)
+        size = 1 + max(words.content, default=0)
+        self._content = np.zeros(size, bool)
+        self._content[list(words.content)] = True
+        count = min(_MOST_DOCUMENTS, len(packed.texts))
+        self._documents = draw.choice(len(packed.texts), count, replace=False)
+        found = [self._words(document) for document in self._documents.tolist()]
+        places = np.repeat(np.arange(count), [len(one) for one in found])
+        values = np.concatenate(found)
+        frequency = np.bincount(values, minlength=size)
+        self._content &= frequency <= max(_RARE[0], _COMMON * count)
+        self._rare = (frequency >= _RARE[0]) & (frequency <= max(_RARE[0], _RARE[1] * count))
+        kept = self._rare[values]
+        order = np.argsort(values[kept], kind="stable")
+        self._with = places[kept][order]
+        self._starts = np.searchsorted(values[kept][order], np.arange(size + 1))
+
+    def of(self, row: int) -> list[Tokens] | None:
+        """What answers the query of list `row` without a rare word of it, then others with it.
+
+        The others are of documents that have nothing else of the first one's subject; the last may
+        be of yet another, without the word. None where there are none.
+        """
+        packed, draw = self._packed, self._draw
+        asked = self._words_in(packed.queries[row])
+        rare = asked[self._rare[asked]]
+        if not len(rare):
+            return None
+        word = int(draw.choice(rare))
+        answer = int(draw.choice(packed.of_positives(row)[0]))
+        own = [one for one in self._sentences(answer) if word not in one]
+        if not own:
+            return None
+        right = max(own, key=lambda one: in_common(one, asked))
+        if draw.random() < 0.5:
+            right = own[int(draw.integers(len(own)))]
+        wrong = self._elsewhere(word, self._words(answer))
+        if not wrong:
+            return None
+        return [right, *wrong, *self._foreign(self._words(answer))]
+
+    def _elsewhere(self, word: int, subject: Tokens) -> list[Tokens]:
+        """Sentences with the word, of documents that share nothing else with the subject."""
+        having = self._with[self._starts[word] : self._starts[word + 1]]
+        found: list[Tokens] = []
+        for place in self._draw.permutation(having)[:_TRIES].tolist():
+            document = int(self._documents[place])
+            if not self._is_far(document, subject, word):
+                continue
+            some = [one for one in self._sentences(document) if word in one]
+            if some:
+                found.append(some[int(self._draw.integers(len(some)))])
+            if len(found) == _SAME_WORD:
+                break
+        return found
+
+    def _foreign(self, subject: Tokens) -> list[Tokens]:
+        """A sentence of any document that shares nothing with the subject."""
+        for place in self._draw.integers(len(self._documents), size=_TRIES // 2).tolist():
+            document = int(self._documents[place])
+            some = self._sentences(document)
+            if some and self._is_far(document, subject, -1):
+                return [some[int(self._draw.integers(len(some)))]]
+        return []
+
+    def _is_far(self, document: int, subject: Tokens, word: int) -> bool:
+        both = np.intersect1d(self._words(document), subject, assume_unique=True)
+        both = both[self._content[both]]
+        return int(np.count_nonzero(both != word)) <= _SHARED
+
+    def _sentences(self, document: int) -> list[Tokens]:
+        return sentences(self._packed.texts[document], self._ends, self._numbers)
+
+    def _words(self, document: int) -> Tokens:
+        return self._words_in(self._packed.document(document))
+
+    def _words_in(self, text: Tokens) -> Tokens:
+        """The different content words of a text, ascending."""
+        found: Tokens = np.unique(text).astype(np.int64)
+        found = found[found < len(self._content)]
+        content: Tokens = found[self._content[found]]
+        return content
