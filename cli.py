@@ -43,12 +43,12 @@ def build_index_command(corpus: Path, index: Path, as_json: bool, **options: Any
     by the same command.
     """
     from scisearch.console.index import render_build
-    from scisearch.console.progress import TerminalProgress
+    from scisearch.console.progress import stderr_progress
     from scisearch.index.builder import build_index
     from scisearch.rerank.open_stage import prepare_built_in
 
     config = build_config(options)
-    report = build_index(corpus, index, config, progress=TerminalProgress())
+    report = build_index(corpus, index, config, progress=stderr_progress())
     if config.encoder is not None and config.runtime != "torch":
         prepare_built_in(config.device)
     show(report, render_build, as_json=as_json)
@@ -120,7 +120,7 @@ def run(
     An interrupted run is continued by the same command.
     """
     from scisearch.benchmarks.run_file import write_run_file
-    from scisearch.console.progress import TerminalProgress
+    from scisearch.console.progress import stderr_progress
     from scisearch.console.runs import render_run
     from scisearch.pipeline import SearchPipeline
     from scisearch.retrieval.topics import read_topics
@@ -134,7 +134,7 @@ def run(
         tag=tag,
         filters=filters,
         batch=batch,
-        progress=TerminalProgress(),
+        progress=stderr_progress(),
     )
     show(report, render_run, as_json=as_json)
 

@@ -10,7 +10,7 @@ from scisearch.console.benchmark import render_summary, render_verification, rep
 from scisearch.console.benchmark_options import request_of_options, typed_command
 from scisearch.console.blocks import Picture, html_report, markdown_report
 from scisearch.console.output import show
-from scisearch.console.progress import TerminalProgress
+from scisearch.console.progress import stderr_progress
 
 if TYPE_CHECKING:
     from scisearch.benchmarks.card import Card
@@ -23,7 +23,7 @@ def run_benchmark(collection: str | None, options: dict[str, Any], *, as_json: b
 
     plots = options.pop("plots")
     request = request_of_options(collection or DEMO, options)
-    card = benchmark(request, progress=TerminalProgress())
+    card = benchmark(request, progress=stderr_progress())
     write_report(card, request.out, plots=plots)
     show(card, lambda made: render_summary(made, request.out), as_json=as_json)
     return True
@@ -53,7 +53,7 @@ def verify_benchmark(
         search=replace(request.search, **moved),
         command=typed_command(),
     )
-    after = benchmark(request, progress=TerminalProgress())
+    after = benchmark(request, progress=stderr_progress())
     write_report(after, request.out, plots=False)
     found = compare_cards(before, after)
     show(found.to_json() if as_json else found, render_verification, as_json=as_json)

@@ -47,7 +47,7 @@ def run_fit(model: Path, dev: tuple[str, ...], options: dict[str, Any], *, as_js
 def _fit_options(options: dict[str, Any]) -> "FitOptions":
     """How a finished cross-encoder is fitted."""
     from scisearch.benchmarks.reranker_fit import FitOptions
-    from scisearch.console.progress import TerminalProgress
+    from scisearch.console.progress import stderr_progress
     from scisearch.rerank.search_config import SearchConfig
 
     names = ("encoder", "device", "offline", "runtime")
@@ -58,5 +58,5 @@ def _fit_options(options: dict[str, Any]) -> "FitOptions":
         search=SearchConfig(**{name: options[name] for name in names}),
         indexes=options["indexes"],
         ignore=options["ignore"],
-        progress=TerminalProgress(),
+        progress=stderr_progress(),
     )

@@ -266,10 +266,10 @@ def run_training(
 ) -> bool:
     """Train, judge, and print it; False where the model loses on a collection."""
     from scisearch.benchmarks.judged_training import Judging, train_and_judge
-    from scisearch.console.progress import TerminalProgress
+    from scisearch.console.progress import stderr_progress
     from scisearch.console.training import card_sections, render_data, render_judgement
 
-    recipe, progress = recipe_of(options), TerminalProgress()
+    recipe, progress = recipe_of(options), stderr_progress()
     data = data_of(lists, options, recipe.seed, progress)
     click.echo(render_data(data), err=True)
     judging = Judging(

@@ -9,7 +9,7 @@ import click
 from scisearch.console.benchmark_options import collection_options, typed_command
 from scisearch.console.options import model_options, options_of, reranker_option, runtime_option
 from scisearch.console.output import show
-from scisearch.console.progress import TerminalProgress
+from scisearch.console.progress import stderr_progress
 
 if TYPE_CHECKING:
     from scisearch.benchmarks.tuning import TuningRequest
@@ -92,7 +92,7 @@ def run_tuning(collection: str, options: dict[str, Any], *, as_json: bool) -> No
     from scisearch.rerank.config_file import write_config
 
     output = options.pop("output")
-    report = tune(_request(collection, options), progress=TerminalProgress())
+    report = tune(_request(collection, options), progress=stderr_progress())
     comments = config_comments(report, shlex.join(typed_command()))
     write_config(output, report.settings, comments=comments)
     show(

@@ -20,6 +20,10 @@ class Progress(Protocol):
         """The running stage has ended."""
         ...
 
+    def tell(self, line: str) -> None:
+        """Something is known, long before the job's end."""
+        ...
+
 
 class NoProgress:
     """Tells nobody."""
@@ -32,6 +36,9 @@ class NoProgress:
 
     def finish(self) -> None:
         """Ignore the end."""
+
+    def tell(self, line: str) -> None:
+        """Ignore what is known."""
 
 
 @contextmanager

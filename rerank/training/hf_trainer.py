@@ -128,6 +128,16 @@ class EpochLosses(TrainerCallback, ExportableState):
         return {"args": values, "attributes": {}}
 
 
+# what `evaluate` calls them, and what the table does
+_MEASURES = {
+    "eval_loss": "validation loss",
+    "eval_accuracy": "accuracy",
+    "eval_f1": "F1",
+    "eval_ndcg@10": "nDCG@10",
+    "eval_map": "MAP",
+}
+
+
 class StepReporter(TrainerCallback):
     """Tells of progress, and asks for checkpoints within an epoch."""
 
@@ -157,6 +167,19 @@ class StepReporter(TrainerCallback):
         self._progress.advance(1)
         if self._every and state.global_step % self._every == 0:
             control.should_save = True
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **options: Any,
+    ) -> None:
+        """Tell what is known of the base or of an epoch at its end, hours before the last one's."""
+        found = options["metrics"]
+        told = ", ".join(f"{label} {found[name]:.4f}" for name, label in _MEASURES.items())
+        of = f"epoch {round(state.epoch)}" if state.epoch else "base"
+        self._progress.tell(f"{of}: {told}")
 
 
 class ScienceTrainer(CrossEncoderTrainer):

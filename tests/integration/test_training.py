@@ -1,15 +1,9 @@
-"""`search train` on tiny models: from lists to a folder that reranks, killed and continued."""
+"""`search train` on tiny models: from lists to a folder that reranks, and what is refused."""
 
 import json
-import random
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,62 +11,20 @@ from click.testing import CliRunner
 
 from scisearch.cli import main
 from scisearch.index.errors import ConfigError, ModelError, TrainingError
-from scisearch.index.progress import NoProgress
 from scisearch.rerank.pair_model import read_pair_model
-from scisearch.rerank.training.data import DataOptions, TrainingData, split_data
-from scisearch.rerank.training.lists import FirstStage, RerankingList
+from scisearch.rerank.training.lists import RerankingList
 from scisearch.rerank.training.precision import has_native_bf16
-from scisearch.rerank.training.recipe import Recipe
-from scisearch.rerank.training.sharpness import ScoredRow, fit_sharpness
-from scisearch.rerank.training.train import TrainOptions, train
+from scisearch.rerank.training.train import train
+from scisearch.tests.toy_training import (
+    ON_CPU,
+    tiny,
+    toy_data,
+    toy_lists,
+    weights,
+    write_lists,
+)
 
 pytestmark = pytest.mark.slow
-
-WORDS = ["protein", "folding", "attention", "retrieval", "scientific", "abstracts", "dense"]
-WORDS += ["vectors", "candidates", "zebrafish", "embryos", "mice", "cells", "query", "layers"]
-ON_CPU = TrainOptions(device="cpu", offline=True)
-
-
-def toy_lists(n: int = 24) -> list[RerankingList]:
-    """A text is relevant if it has the query's words."""
-    draw = random.Random(3)
-    lists = []
-    for one, two in draw.sample(list(combinations(WORDS, 2)), n):
-        three, four = draw.sample(WORDS, 2)
-        others = tuple(" ".join(draw.sample(WORDS, 2)) for _ in range(3))
-        lists.append(RerankingList(f"{one} {two}", (f"{one} {two} {three} {four}",), others))
-    return lists
-
-
-def toy_data() -> TrainingData:
-    return split_data(toy_lists(), DataOptions(validation_share=0.25), sources=("toy",))
-
-
-def scored_data() -> TrainingData:
-    """Lists whose first stage is wrong about the last negative only."""
-    stage = FirstStage((0.75,), (0.0, 0.5, 1.0), (0.5, 0.5, 0.5))
-    lists = [replace(one, kind="claim", first_stage=stage) for one in toy_lists()]
-    return split_data(lists, DataOptions(validation_share=0.25), sources=("toy",))
-
-
-def tiny(base: Path, **changes: Any) -> Recipe:
-    recipe = Recipe(base=str(base), epochs=2, batch_size=8, max_length=32, learning_rate=1e-3)
-    return replace(recipe, **changes)
-
-
-def write_lists(path: Path) -> Path:
-    rows = [
-        {"query": one.query, "positive": one.positives, "negative": one.negatives}
-        for one in toy_lists()
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def weights(folder: Path) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load_file
-
-    return load_file(folder / "model.safetensors")
 
 
 def test_the_command_trains_writes_the_card_and_reranks(
@@ -157,60 +109,6 @@ def test_sentence_transformers_loads_it_and_scores_as_we_do(
     np.testing.assert_allclose(ours.logits[0], theirs, atol=1e-5)
 
 
-@pytest.mark.parametrize("loss", ["listwise", "lambda", "margin-mse"])
-def test_the_other_losses(loss: Any, tiny_cross_encoder: Path, tmp_path: Path) -> None:
-    teacher = str(tiny_cross_encoder) if loss == "margin-mse" else None
-    recipe = tiny(tiny_cross_encoder, loss=loss, teacher=teacher, list_size=4, epochs=1)
-    report = train(toy_data(), tmp_path / "m", recipe, ON_CPU)
-    assert len(report.epochs) == 2
-    if teacher is not None:  # the base is its own teacher
-        assert report.epochs[0].validation_loss == pytest.approx(0, abs=1e-6)
-
-
-def test_the_residual_loss_is_the_formula_on_all_validation_lists(
-    tiny_cross_encoder: Path, tmp_path: Path
-) -> None:
-    from sentence_transformers import CrossEncoder
-
-    recipe = tiny(tiny_cross_encoder, loss="residual", list_size=4, epochs=1, precision="float32")
-    data = scored_data()
-    report = train(data, tmp_path / "m", recipe, ON_CPU)
-    pairs = [(one.query, text) for one in data.validation for text in one.texts]
-    logits = CrossEncoder(str(tmp_path / "m"), device="cpu").predict(pairs).reshape(-1, 4)
-    scores, corrections = np.array([0.75, 0.0, 0.5, 1.0]), np.log([1, 2, 2, 2])
-    sharpness = fit_sharpness([ScoredRow(scores, corrections)])
-    assert (
-        f"sharpness of the first stage, by maximum likelihood: {sharpness:.1f}" in report.notes[0]
-    )
-    assert 0.1 < sharpness < 5
-    exponents = logits.astype(np.float64) + 0.7 * sharpness * scores + corrections
-    by_hand = np.log(np.exp(exponents).sum(axis=1)) - exponents[:, 0]
-    assert report.epochs[1].validation_loss == pytest.approx(by_hand.mean(), abs=1e-4)
-    assert "the fused score left out on 40% of the lists" in (tmp_path / "m/README.md").read_text()
-    with pytest.raises(TrainingError, match="has no first-stage scores, which loss residual lear"):
-        train(toy_data(), tmp_path / "n", recipe, ON_CPU)
-
-
-def test_the_soft_loss_is_the_formula_on_all_validation_lists(
-    tiny_cross_encoder: Path, tmp_path: Path
-) -> None:
-    from sentence_transformers import CrossEncoder
-
-    recipe = tiny(tiny_cross_encoder, loss="soft", label_share=0.75, list_size=4, epochs=1)
-    recipe = replace(recipe, precision="float32")
-    data = scored_data()
-    report = train(data, tmp_path / "m", recipe, ON_CPU)
-    pairs = [(one.query, text) for one in data.validation for text in one.texts]
-    logits = CrossEncoder(str(tmp_path / "m"), device="cpu").predict(pairs).reshape(-1, 4)
-    scores, corrections = np.array([0.75, 0.0, 0.5, 1.0]), np.log([1, 2, 2, 2])
-    first = np.exp(fit_sharpness([ScoredRow(scores, corrections)]) * scores + corrections)
-    targets = 0.25 * first / first.sum() + [0.75, 0, 0, 0]
-    exponents = logits.astype(np.float64) + corrections
-    by_hand = np.log(np.exp(exponents).sum(axis=1)) - exponents @ targets
-    assert report.epochs[1].validation_loss == pytest.approx(by_hand.mean(), abs=1e-4)
-    assert "a target that is 75% the judgements" in (tmp_path / "m/README.md").read_text()
-
-
 def test_frozen_layers_stay_as_they_were(tiny_cross_encoder: Path, tmp_path: Path) -> None:
     recipe = tiny(tiny_cross_encoder, epochs=1, freeze=1)
     train(toy_data(), tmp_path / "m", recipe, ON_CPU)
@@ -236,114 +134,12 @@ def test_the_arithmetic_is_told_in_the_card(tiny_cross_encoder: Path, tmp_path: 
     )
 
 
-def test_bce_is_the_weighed_cross_entropy_of_all_validation_pairs(
-    tiny_cross_encoder: Path, tmp_path: Path
-) -> None:
-    from sentence_transformers import CrossEncoder
-
-    data = toy_data()
-    recipe = tiny(tiny_cross_encoder, epochs=1, precision="float32")
-    train(data, tmp_path / "m", recipe, ON_CPU)
-    pairs = [(one.query, text) for one in data.validation for text in one.texts]
-    labels = np.concatenate([[1, 0, 0, 0] for _ in data.validation])
-    logits = CrossEncoder(str(tmp_path / "m"), device="cpu").predict(pairs).astype(np.float64)
-    losses = np.logaddexp(0, -logits) * labels * 5 + np.logaddexp(0, logits) * (1 - labels)
-    report = json.loads((tmp_path / "m" / "training.json").read_text())
-    assert report["epochs"][1]["validation_loss"] == pytest.approx(losses.mean(), abs=1e-4)
-
-
-KILLED = """
-import os, signal, sys
-sys.path.insert(0, {tests!r})
-from pathlib import Path
-import test_training as here
-from scisearch.index.progress import NoProgress
-
-class Killer(NoProgress):
-    steps = 0
-
-    def advance(self, count):
-        self.steps += count
-        if self.steps == {steps}:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-here.train(here.{data}(), Path({output!r}), here.resumable(Path({base!r}), {loss!r}),
-           here.replace(here.ON_CPU, progress=Killer()))
-"""
-
-
-def resumable(base: Path, loss: Any) -> Recipe:
-    # eighteen lists: as many steps an epoch with pairs as with lists
-    size = {"batch_size": 8} if loss == "bce" else {"batch_size": 2, "list_size": 3}
-    return tiny(base, epochs=3, checkpoint_steps=4, loss=loss, **size)
-
-
-@pytest.mark.parametrize(
-    ("loss", "data"), [("bce", toy_data), ("residual", scored_data), ("soft", scored_data)]
-)
-def test_a_killed_training_continues_to_the_same_weights_and_table(
-    loss: str, data: Callable[[], TrainingData], tiny_cross_encoder: Path, tmp_path: Path
-) -> None:
-    recipe = resumable(tiny_cross_encoder, loss)
-    whole = train(data(), tmp_path / "whole", recipe, ON_CPU)
-    # 9 steps an epoch: killed within the second one, after the checkpoint at step 12
-    script = KILLED.format(
-        tests=str(Path(__file__).parent),
-        steps=14,
-        output=str(tmp_path / "killed"),
-        base=str(tiny_cross_encoder),
-        data=data.__name__,
-        loss=loss,
-    )
-    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-    assert killed.returncode == -9, killed.stderr.decode()
-    assert not (tmp_path / "killed" / "model.safetensors").exists()
-    assert (tmp_path / "killed" / "work" / "checkpoints" / "checkpoint-12").is_dir()
-
-    with pytest.raises(TrainingError, match="holds an unfinished training of other data or set"):
-        train(data(), tmp_path / "killed", replace(recipe, seed=1), ON_CPU)
-    steps: list[int] = []
-    watched = replace(ON_CPU, progress=Counting(steps))
-    continued = train(data(), tmp_path / "killed", recipe, watched)
-    assert sum(steps) == 27 - 12
-    assert continued.sha256 == whole.sha256
-    assert continued.epochs == whole.epochs
-
-
-def test_one_that_had_stopped_early_is_not_trained_on(
-    tiny_cross_encoder: Path, tmp_path: Path
-) -> None:
-    recipe = tiny(tiny_cross_encoder, epochs=9, patience=1, learning_rate=1e-7)
-    whole = train(toy_data(), tmp_path / "whole", recipe, ON_CPU)
-    assert whole.stopped_early
-
-    class Full(NoProgress):
-        def finish(self) -> None:
-            raise OSError(28, "No space left on device")  # after the run, before the model
-
-    with pytest.raises(TrainingError, match=r"No space left on device.*again to continue"):
-        train(toy_data(), tmp_path / "again", recipe, replace(ON_CPU, progress=Full()))
-    steps: list[int] = []
-    watched = replace(ON_CPU, progress=Counting(steps))
-    again = train(toy_data(), tmp_path / "again", recipe, watched)
-    assert not steps
-    assert (again.sha256, again.epochs) == (whole.sha256, whole.epochs)
-
-
 def test_a_limit_beyond_the_base_is_the_base_s(tiny_cross_encoder: Path, tmp_path: Path) -> None:
     recipe = tiny(tiny_cross_encoder, max_length=512, epochs=1)
     data = toy_data()
     long = RerankingList("mice", ("mice " * 200,), ("cells " * 200,))
     report = train(replace(data, train=[*data.train, long]), tmp_path / "m", recipe, ON_CPU)
     assert report.recipe.max_length == 64
-
-
-class Counting(NoProgress):
-    def __init__(self, steps: list[int]) -> None:
-        self._steps = steps
-
-    def advance(self, count: int) -> None:
-        self._steps.append(count)
 
 
 def test_an_encoder_needs_a_new_head(tiny_encoder: Path, tmp_path: Path) -> None:
@@ -390,62 +186,6 @@ def test_a_base_with_two_labels_is_refused(tiny_cross_encoder: Path, tmp_path: P
     (two / "config.json").write_text(json.dumps({**config, **labels}))
     with pytest.raises(ModelError, match="has num_labels 2, expected a cross-encoder with num_lab"):
         train(toy_data(), tmp_path / "m", tiny(two), ON_CPU)
-
-
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
-    tiny_cross_encoder: Path, tmp_path: Path
-) -> None:
-    # each step multiplies the weights by about 1 - learning rate x weight decay
-    recipe = tiny(tiny_cross_encoder, learning_rate=0.5, weight_decay=1e6, checkpoint_steps=1)
-    message = r"the (training|validation) loss is (nan|inf) at step .*good checkpoint is .*point-\d"
-    with pytest.raises(TrainingError, match=message) as caught:
-        train(toy_data(), tmp_path / "m", recipe, ON_CPU)
-    assert "use a lower --learning-rate" in str(caught.value)
-    assert list((tmp_path / "m" / "work" / "checkpoints").glob("checkpoint-*/model.safetensors"))
-
-
-@pytest.mark.parametrize(
-    ("room", "message"),
-    [
-        (100_000, r"m: cannot be written \(.*File too large.*\); make room and give the same"),
-        (150_000, r"checkpoint-9: cannot be written .*there is no checkpoint yet; make room"),
-    ],
-)
-def test_a_full_disk_is_one_line_and_the_training_goes_on_when_there_is_room(
-    room: int, message: str, tiny_cross_encoder: Path, tmp_path: Path
-) -> None:
-    resource = pytest.importorskip("resource")  # not on Windows
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    recipe = tiny(tiny_cross_encoder, epochs=1)
-    # the weights have 105 kB, the optimizer's state twice that
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
-    try:
-        with pytest.raises(TrainingError, match=message):
-            train(toy_data(), tmp_path / "m", recipe, ON_CPU)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not list((tmp_path / "m" / "work").glob("checkpoints/checkpoint-*"))
-    train(toy_data(), tmp_path / "m", recipe, ON_CPU)
-
-
-def test_a_checkpoint_that_cannot_be_written_keeps_the_one_before(
-    tiny_cross_encoder: Path, tmp_path: Path
-) -> None:
-    class Blocking(NoProgress):
-        steps = 0
-
-        def advance(self, count: int) -> None:
-            self.steps += count
-            if self.steps == 10:  # the second epoch's checkpoint, at step 18, finds its name taken
-                (tmp_path / "m" / "work" / "checkpoints" / "checkpoint-18").write_text("")
-
-    recipe = tiny(tiny_cross_encoder)
-    options = replace(ON_CPU, progress=Blocking())
-    with pytest.raises(TrainingError, match=r"checkpoint-18: cannot .*checkpoint is .*point-9; "):
-        train(toy_data(), tmp_path / "m", recipe, options)
-    (tmp_path / "m" / "work" / "checkpoints" / "checkpoint-18").unlink()
-    report = train(toy_data(), tmp_path / "m", recipe, ON_CPU)
-    assert report.sha256 == train(toy_data(), tmp_path / "n", recipe, ON_CPU).sha256
 
 
 def test_a_folder_with_other_files_is_left_alone(tiny_cross_encoder: Path, tmp_path: Path) -> None:
