@@ -229,23 +229,40 @@ def test_a_disk_that_takes_no_more(tmp_path: Path, index: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are a POSIX matter")
-def test_interrupt_at_the_prompt_and_in_a_long_run(tmp_path: Path, index: Path) -> None:
+def test_an_interrupted_prompt_ends_in_a_line(index: Path) -> None:
+    process = started("query", "--index", str(index))
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("alpha\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == " 1. One\n"  # it answers, then waits for the next query
+    assert interrupted(process) == "Aborted!"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are a POSIX matter")
+def test_an_interrupted_run_ends_in_a_line_and_can_go_on(tmp_path: Path, index: Path) -> None:
     topics = tmp_path / "topics.tsv"
     topics.write_text("".join(f"q{i}\t{'alpha beta ' * 2000}\n" for i in range(20_000)))
-    commands = (
-        ["query", "--index", str(index)],
-        ["run", str(topics), "-o", str(tmp_path / "out.run"), "--index", str(index)],
-    )
-    for command in commands:
-        process = subprocess.Popen(
-            [*SEARCH, *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        time.sleep(3)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
-        assert process.returncode in (0, 1), error
-        assert "Traceback" not in error
+    process = started("run", str(topics), "-o", str(tmp_path / "out.run"), "--index", str(index))
+    deadline = time.monotonic() + 60
+    while not any(path.name.startswith("out.run") for path in tmp_path.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert interrupted(process) == "Aborted!"
+    assert not (tmp_path / "out.run").exists()
+    assert any(path.name.startswith("out.run") for path in tmp_path.iterdir())
+
+
+def started(*arguments: str) -> "subprocess.Popen[str]":
+    """The command in a process of its own."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*SEARCH, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def interrupted(process: "subprocess.Popen[str]") -> str:
+    """The last line on stderr of a process that was interrupted, and exits with 1."""
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1, error
+    assert "Traceback" not in error
+    return error.splitlines()[-1]
