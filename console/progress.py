@@ -111,7 +111,8 @@ class LoggedProgress:
         of = "" if self._total is None else f" of {self._total:,}"
         speed = (self._done - self._before) / seconds
         rate = f"{speed:,.0f}" if speed >= 100 else f"{speed:.2g}"
-        line = f"{self._stage}: {self._done:,}{of} {self._unit}, {rate} {self._unit}/s"
+        unit = "" if self._unit == self._stage else f" {self._unit}"
+        line = f"{self._stage}: {self._done:,}{of}{unit}, {rate} {self._unit}/s"
         if self._total is not None and speed > 0:
             line += f", {_duration((self._total - self._done) / speed)} left"
         return line

@@ -73,6 +73,10 @@ def test_a_long_job_writes_a_line_now_and_then(
         "embedding: 5,000 of 12,000 docs, 20 docs/s, 6 min left",
         "base: accuracy 0.5",
     ]
+    progress.start("topics", 500, "topics", done=100)
+    now[0] += 100
+    progress.advance(50)
+    assert capsys.readouterr().err == "topics: 150 of 500, 0.5 topics/s, 12 min left\n"
     progress.start("read", None, "docs")
     now[0] += 61
     progress.advance(7_000_000)
