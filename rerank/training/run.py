@@ -57,17 +57,20 @@ def run_training(data: TrainingData, recipe: Recipe, place: Place) -> Outcome:
     from transformers import set_seed
 
     from scisearch.rerank.training.hf_trainer import whole_checkpoints
+    from scisearch.rerank.training.quick_dropout import QuickDropout
 
     with quiet():
         trainer, notes = _trainer(data, recipe, place)
         checkpoints = whole_checkpoints(place.work / "checkpoints")
         before = _before(trainer, place.work)
         set_seed(recipe.seed)
+        last = str(checkpoints[-1]) if checkpoints else None
         try:
             if checkpoints and trainer.had_stopped(checkpoints[-1]):
                 trainer.take_over(checkpoints[-1])
             else:
-                trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+                with QuickDropout():
+                    trainer.train(resume_from_checkpoint=last)
         except torch.cuda.OutOfMemoryError as error:
             raise TrainingError(
                 f"no memory on {trainer.args.device} for a step of batch size {recipe.batch_size};"
