@@ -27,6 +27,7 @@ CONTRASTS: Mapping[str, tuple[float, float]] = {
 }
 _STATEMENTS = frozenset({"claim", "scifact", "tldr", "sentence"})
 _TRIES = 2_000
+_FIRST = 5  # sentences of a paper, which say what it is about
 _RESTATED, _RESTATED_WRONG, _LITTLE_LEFT_OUT = 0.4, 0.6, 0.4
 
 Tokens = NDArray[Any]
@@ -122,9 +123,14 @@ class ContrastSource:
         return [query, right, *wrong, *([] if again is None else [again])]
 
     def _exchanged(self) -> list[Tokens] | None:
-        """A statement on two things of a title or of one of the first sentences, exchanged."""
-        document = int(self._draw.integers(len(self._packed.titles)))
-        some = [self._packed.titles[document], *self._sentences(self._packed.texts[document])[:3]]
+        """A statement on two things in one of a paper's first sentences, exchanged.
+
+        Of no title: those of some papers that cite are queries that were held out.
+        """
+        document = int(self._draw.integers(len(self._packed.texts)))
+        some = self._sentences(self._packed.texts[document])[:_FIRST]
+        if not some:
+            return None
         return self._exchange.of(some[int(self._draw.integers(len(some)))], self._draw)
 
     def _nearest(self, row: int, query: Tokens) -> Tokens | None:

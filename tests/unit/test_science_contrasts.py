@@ -21,6 +21,7 @@ from scisearch.index.tokenizer import TextTokenizer
 ANSWER = (
     "the heating of ionized gas in the solar corona is caused by waves ."
     " temperatures are higher above the visible surface of the sun itself ."
+    " here we report the effect of light on sleep ."
 )
 ELSEWHERE = (
     "donors gave plasma to hospital patients after surgery in the winter .",
@@ -73,7 +74,7 @@ def packed(text: Text, words: Words) -> PackedLists:
         rate=np.ones(n, np.float32),
         asking=np.full(n, -1, np.int32),
         instead=rows([""] * n),
-        titles=rows(["the effect of light on sleep", *[""] * 12]),
+        titles=rows(["the effect of dark on deep sleep"] * 13),  # of which none is made
         texts=rows(texts),
         words=words,
     )
@@ -108,16 +109,16 @@ def test_each_kind_has_its_share(drawn: dict[str, list[list[str]]]) -> None:
 def test_the_right_sentence_lacks_the_word_that_the_wrong_ones_have_in_another_field(
     drawn: dict[str, list[list[str]]],
 ) -> None:
-    own = {one.strip() + " ." for one in ANSWER.split(" .")[:2]}
+    own = {one.strip() + " ." for one in ANSWER.split(" .")[:3]}
     for query, right, *wrong in drawn["field"]:
         assert query == "plasma waves heating"
         assert right in own
         assert "plasma" not in right.split()
         assert set(wrong) <= set(ELSEWHERE)
         assert len(wrong) in (2, 3)  # the last is of any other paper
-    # that which shares words with the query is right more often than the other one
+    # that which shares words with the query is right more often than the other two
     counts = Counter(right for _, right, *_ in drawn["field"])
-    assert counts[next(one for one in own if "waves" in one)] > 0.6 * len(drawn["field"])
+    assert counts[next(one for one in own if "waves" in one)] > 0.55 * len(drawn["field"])
 
 
 def test_a_claim_is_right_in_other_words_and_wrong_turned_round(
@@ -168,9 +169,8 @@ def test_where_no_list_can_be_made_that_is_said(text: Text, words: Words) -> Non
     with pytest.raises(TrainingError, match="no words to make contrast lists with; prepare them a"):
         ContrastSource(packed(text, replace(words, contrasts=None)), np.random.default_rng(0))
     some = packed(text, words)
-    bare = replace(
-        some, kinds=("question", "context"), titles=Ragged.of([np.empty(0)] * 13, np.uint16)
-    )
+    silent = Ragged.of([text.ids(ELSEWHERE[0])] * 13, np.uint16)
+    bare = replace(some, kinds=("question", "context"), texts=silent)
     source = ContrastSource(bare, np.random.default_rng(0))
     with pytest.raises(TrainingError, match="found no contrast list in 2000 tries of each kind am"):
         source.draw()
