@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def run_training(data: TrainingData, recipe: Recipe, place: Place) -> Outcome:
             if checkpoints and trainer.had_stopped(checkpoints[-1]):
                 trainer.take_over(checkpoints[-1])
             else:
-                with QuickDropout():
+                with QuickDropout() if place.device == "cpu" else nullcontext():
                     trainer.train(resume_from_checkpoint=last)
         except torch.cuda.OutOfMemoryError as error:
             raise TrainingError(
