@@ -19,10 +19,12 @@ class Asked(Protocol):
     @property
     def query(self) -> NDArray[Any]:
         """What is asked."""
+        ...
 
     @property
     def texts(self) -> Sequence[NDArray[Any]]:
         """What may answer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
