@@ -48,7 +48,7 @@ _CLAUSES = (
     "we i it they this these that which who how what when if can could may might is are was were be"
     " been has have had not does do did and or but to"
 )
-_FIRST_LETTERS = 5  # of a word that may mean something else in another field
+_LEAST_LETTERS = 5  # of a word that may mean something else in another field
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def find_contrast_words(tokens: TextTokenizer) -> ContrastWords:
             sorted(
                 place
                 for word, place in known.items()
-                if len(word) >= _FIRST_LETTERS and word.isascii() and word.isalpha()
+                if len(word) >= _LEAST_LETTERS and word.isascii() and word.isalpha()
             )
         ),
         ends=ids(". ? !"),

@@ -6,6 +6,7 @@ The suite itself (benchmarks/contrast_pairs) was written by people and is learne
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,10 @@ class ContrastSource:
                 " or train without --contrasts"
             )
         self._packed, self._draw, self._words = packed, draw, words
-        self._ends = frozenset(words.ends)
-        self._numbers = frozenset(one for group in packed.words.numbers for one in group)
+        numbers = frozenset(one for group in packed.words.numbers for one in group)
+        self._sentences = partial(sentences, ends=frozenset(words.ends), numbers=numbers)
         self._twisting, self._exchange = Twisting(packed.words), Exchange(words)
-        self._fields = OtherFields(packed, words, draw)
+        self._fields = OtherFields(packed, words.content, self._sentences, draw)
         self._subjects, self._statements = self._rows(SUBJECTS), self._rows(_STATEMENTS)
 
     def draw(self) -> ContrastList:
@@ -118,9 +119,9 @@ class ContrastSource:
         right = self._restated(query) if draw.random() < _RESTATED else self._nearest(row, query)
         if right is None:
             return None
-        wrong = [self._restated(turned) if draw.random() < _RESTATED_WRONG else turned]
+        wrong = self._restated(turned) if draw.random() < _RESTATED_WRONG else turned
         again = self._twisting.of(query, right, draw)
-        return [query, right, *wrong, *([] if again is None else [again])]
+        return [query, right, wrong] if again is None else [query, right, wrong, again]
 
     def _exchanged(self) -> list[Tokens] | None:
         """A statement on two things in one of a paper's first sentences, exchanged.
@@ -140,9 +141,6 @@ class ContrastSource:
             text = self._packed.texts[int(self._draw.choice(self._packed.of_positives(row)[0]))]
         found = [one for one in self._sentences(text) if not np.array_equal(one, query)]
         return max(found, key=lambda one: in_common(one, query), default=None)
-
-    def _sentences(self, text: Tokens) -> list[Tokens]:
-        return sentences(text, self._ends, self._numbers)
 
     def _restated(self, text: Tokens) -> Tokens:
         """With an opening, without some of the little words."""

@@ -5,9 +5,8 @@ them: less foreign than a document drawn at random, as the lower ranks of a smal
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scisearch.benchmarks.science_training.packed import PackedLists
+from scisearch.benchmarks.science_training.packed import PackedLists, Ragged
 
 _TRIES = 6
 
@@ -18,21 +17,16 @@ class Neighbours:
     def __init__(self, packed: PackedLists) -> None:
         """Invert the lists; memory in proportion to all their negatives."""
         self._packed = packed
-        documents = packed.negatives.values
         lists = np.repeat(np.arange(len(packed), dtype=np.int32), np.diff(packed.negatives.starts))
-        order = np.argsort(documents, kind="stable")
-        self._lists: NDArray[np.int32] = lists[order]
-        self._starts = np.searchsorted(
-            documents[order], np.arange(len(packed.titles) + 1, dtype=documents.dtype)
-        )
+        self._lists = Ragged.inverted(packed.negatives.values, lists, len(packed.titles))
 
     def of(self, row: int, own: set[int], draw: np.random.Generator) -> int | None:
         """A document two steps from list `row` that is not in `own`; None where none was met."""
         negatives = self._packed.of_negatives(row)[0]
         for _ in range(_TRIES if len(negatives) else 0):
             shared = int(draw.choice(negatives))
-            begin, end = self._starts[shared], self._starts[shared + 1]
-            other = int(self._lists[int(draw.integers(begin, end))])
+            lists = self._lists[shared]
+            other = int(lists[int(draw.integers(len(lists)))])
             document = int(draw.choice(self._packed.of_negatives(other)[0]))
             if document not in own:
                 return document

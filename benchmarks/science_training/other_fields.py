@@ -3,14 +3,14 @@
 What a scorer of shared words gets wrong: "plasma" asked by an astronomer, answered by a physician.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scisearch.benchmarks.science_training.contrast_words import ContrastWords
-from scisearch.benchmarks.science_training.packed import PackedLists
-from scisearch.benchmarks.science_training.sentences import in_common, sentences
+from scisearch.benchmarks.science_training.packed import PackedLists, Ragged
+from scisearch.benchmarks.science_training.sentences import in_common
 from scisearch.index.errors import TrainingError
 
 # Kinds whose queries name a subject.
@@ -31,33 +31,35 @@ class OtherFields:
     """Which words the documents of packed lists have, and who else has them."""
 
     def __init__(
-        self, packed: PackedLists, words: ContrastWords, draw: np.random.Generator
+        self,
+        packed: PackedLists,
+        content: Sequence[int],
+        sentences: Callable[[Tokens], list[Tokens]],
+        draw: np.random.Generator,
     ) -> None:
         """Look into the documents, or into _MOST_DOCUMENTS of them.
+
+        `content` are words that may tell of a field; `sentences` takes a text apart.
 
         Raises:
             TrainingError: there is no document.
         """
         if not len(packed.texts):
             raise TrainingError("found no packed document; prepare more lists")
-        self._packed, self._draw = packed, draw
-        self._ends = frozenset(words.ends)
-        self._numbers = frozenset(one for group in packed.words.numbers for one in group)
-        size = 1 + max(words.content, default=0)
+        self._packed, self._split, self._draw = packed, sentences, draw
+        size = 1 + max(content, default=0)
         self._content = np.zeros(size, bool)
-        self._content[list(words.content)] = True
+        self._content[list(content)] = True
         count = min(_MOST_DOCUMENTS, len(packed.texts))
         self._documents = draw.choice(len(packed.texts), count, replace=False)
-        found = [self._words(document) for document in self._documents.tolist()]
-        places = np.repeat(np.arange(count), [len(one) for one in found])
-        values = np.concatenate(found)
+        self._words_at = [self._words(document) for document in self._documents.tolist()]
+        places = np.repeat(np.arange(count), [len(one) for one in self._words_at])
+        values = np.concatenate(self._words_at)
         frequency = np.bincount(values, minlength=size)
         self._content &= frequency <= max(_RARE[0], _COMMON * count)
         self._rare = (frequency >= _RARE[0]) & (frequency <= max(_RARE[0], _RARE[1] * count))
         kept = self._rare[values]
-        order = np.argsort(values[kept], kind="stable")
-        self._with = places[kept][order]
-        self._starts = np.searchsorted(values[kept][order], np.arange(size + 1))
+        self._places_with = Ragged.inverted(values[kept], places[kept], size)
 
     def of(self, row: int) -> list[Tokens] | None:
         """What answers the query of list `row` without a rare word of it, then others with it.
@@ -78,20 +80,19 @@ class OtherFields:
         right = max(own, key=lambda one: in_common(one, asked))
         if draw.random() < 0.5:
             right = own[int(draw.integers(len(own)))]
-        wrong = self._elsewhere(word, self._words(answer))
+        subject = self._words(answer)
+        wrong = self._elsewhere(word, subject)
         if not wrong:
             return None
-        return [right, *wrong, *self._foreign(self._words(answer))]
+        return [right, *wrong, *self._foreign(subject)]
 
     def _elsewhere(self, word: int, subject: Tokens) -> list[Tokens]:
         """Sentences with the word, of documents that share nothing else with the subject."""
-        having = self._with[self._starts[word] : self._starts[word + 1]]
         found: list[Tokens] = []
-        for place in self._draw.permutation(having)[:_TRIES].tolist():
-            document = int(self._documents[place])
-            if not self._is_far(document, subject, word):
+        for place in self._draw.permutation(self._places_with[word])[:_TRIES].tolist():
+            if not self._is_far(place, subject, word):
                 continue
-            some = [one for one in self._sentences(document) if word in one]
+            some = [one for one in self._sentences(self._documents[place]) if word in one]
             if some:
                 found.append(some[int(self._draw.integers(len(some)))])
             if len(found) == _SAME_WORD:
@@ -101,19 +102,18 @@ class OtherFields:
     def _foreign(self, subject: Tokens) -> list[Tokens]:
         """A sentence of any document that shares nothing with the subject."""
         for place in self._draw.integers(len(self._documents), size=_TRIES // 2).tolist():
-            document = int(self._documents[place])
-            some = self._sentences(document)
-            if some and self._is_far(document, subject, -1):
+            some = self._sentences(self._documents[place])
+            if some and self._is_far(place, subject, -1):
                 return [some[int(self._draw.integers(len(some)))]]
         return []
 
-    def _is_far(self, document: int, subject: Tokens, word: int) -> bool:
-        both = np.intersect1d(self._words(document), subject, assume_unique=True)
-        both = both[self._content[both]]
+    def _is_far(self, place: int, subject: Tokens, word: int) -> bool:
+        # what is common went from `subject`, if not from the words of every place
+        both = np.intersect1d(self._words_at[place], subject, assume_unique=True)
         return int(np.count_nonzero(both != word)) <= _SHARED
 
     def _sentences(self, document: int) -> list[Tokens]:
-        return sentences(self._packed.texts[document], self._ends, self._numbers)
+        return self._split(self._packed.texts[document])
 
     def _words(self, document: int) -> Tokens:
         return self._words_in(self._packed.document(document))

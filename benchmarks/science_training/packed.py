@@ -33,6 +33,16 @@ class Ragged:
         values = np.concatenate([*rows, np.empty(0, dtype)]).astype(dtype)
         return cls(values, _starts(np.array([len(row) for row in rows], np.int64)))
 
+    @classmethod
+    def inverted(cls, keys: NDArray[Any], rows: NDArray[np.generic], size: int) -> Self:
+        """For each key below `size` the rows that it stands beside, in their order.
+
+        `keys` and `rows` are (n,).
+        """
+        order = np.argsort(keys, kind="stable")
+        starts = np.searchsorted(keys[order], np.arange(size + 1, dtype=keys.dtype))
+        return cls(rows[order], starts.astype(np.int64))
+
     def __len__(self) -> int:
         """How many rows there are."""
         return len(self.starts) - 1
