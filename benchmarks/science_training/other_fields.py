@@ -51,8 +51,8 @@ class OtherFields:
         self._content = np.zeros(size, bool)
         self._content[list(content)] = True
         count = min(_MOST_DOCUMENTS, len(packed.texts))
-        self._documents = draw.choice(len(packed.texts), count, replace=False)
-        self._words_at = [self._words(document) for document in self._documents.tolist()]
+        self._documents: list[int] = draw.choice(len(packed.texts), count, replace=False).tolist()
+        self._words_at = [self._words(document) for document in self._documents]
         places = np.repeat(np.arange(count), [len(one) for one in self._words_at])
         values = np.concatenate(self._words_at)
         frequency = np.bincount(values, minlength=size)
