@@ -79,12 +79,16 @@ def prepare(corpora: Path, output: Path, **options: Any) -> None:
     show_default=True,
     help="Contrast lists in a step: a word in another field, claims turned, roles exchanged.",
 )
+@click.option("--teacher", type=_PATH, help="A larger model's folder, whose logits BASE learns.")
+@click.option("--layers", help="Of BASE, that are kept, such as 0,2,5; all by default.")
 @click.option("--half", is_flag=True, help="Write the weights in fp16.")
 def train(packed: Path, base: Path, output: Path, half: bool, **options: Any) -> None:
     """Train on the PACKED lists until the minutes have passed; the same command continues."""
     from scisearch.benchmarks.science_training.training import Job, train_weights
 
-    click.echo(train_weights(Job(packed, base, output, _settings(options), half)))
+    teacher, layers = options.pop("teacher"), _layers(options.pop("layers"))
+    job = Job(packed, base, output, _settings(options), half, teacher, layers)
+    click.echo(train_weights(job))
 
 
 @main.command()
@@ -105,7 +109,7 @@ def train(packed: Path, base: Path, output: Path, half: bool, **options: Any) ->
 @click.option("--seed", default=1, show_default=True)
 def learn(packed: Path, base: Path, output: Path, **options: Any) -> None:
     """On a GPU, from a large preparation: dense candidates, the training, its small sibling."""
-    from scisearch.benchmarks.science_training.gpu.course import GpuJob, run_course
+    from scisearch.benchmarks.science_training.gpu.course import SIBLING_LAYERS, GpuJob, run_course
     from scisearch.benchmarks.science_training.gpu.learning import GPU_LONGEST
     from scisearch.benchmarks.science_training.settings import Settings
 
@@ -121,14 +125,13 @@ def learn(packed: Path, base: Path, output: Path, **options: Any) -> None:
         seed=options["seed"],
         longest=GPU_LONGEST,
     )
-    layers = [int(one) for one in options["sibling_layers"].split(",")]
     job = GpuJob(
         packed=packed,
         base=base,
         output=output,
         settings=settings,
         sibling_seconds=60 * options["sibling_minutes"],
-        sibling_layers=layers,
+        sibling_layers=_layers(options["sibling_layers"]) or SIBLING_LAYERS,
         same_work=options["same_work"],
     )
     click.echo(run_course(job))
@@ -169,6 +172,16 @@ def _settings(options: dict[str, Any]) -> Any:
         unrelated=options["unrelated"],
         contrasts=options["contrasts"],
     )
+
+
+def _layers(told: str | None) -> list[int] | None:
+    """The numbers of layers, as they are typed."""
+    if told is None:
+        return None
+    try:
+        return [int(one) for one in told.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{told!r}; expected numbers of layers, such as 0,2,5") from None
 
 
 def _cores() -> int:

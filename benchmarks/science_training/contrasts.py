@@ -67,7 +67,8 @@ class ContrastSource:
         numbers = frozenset(one for group in packed.words.numbers for one in group)
         self._sentences = partial(sentences, ends=frozenset(words.ends), numbers=numbers)
         self._twisting, self._exchange = Twisting(packed.words), Exchange(words)
-        self._fields = OtherFields(packed, words.content, self._sentences, draw)
+        little = (*packed.words.function_words, *words.stops)
+        self._fields = OtherFields(packed, words.content, little, self._sentences, draw)
         self._subjects, self._statements = self._rows(SUBJECTS), self._rows(_STATEMENTS)
 
     def draw(self) -> ContrastList:
@@ -100,7 +101,7 @@ class ContrastSource:
         return np.flatnonzero(np.isin(self._packed.kind, wanted))
 
     def _field(self) -> list[Tokens] | None:
-        """A subject; its own field without a rare word of it, and the word in other fields."""
+        """A subject; its own field without words of it, and the words in other fields."""
         if not len(self._subjects):
             return None
         row = int(self._draw.choice(self._subjects))

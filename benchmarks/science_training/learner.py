@@ -19,6 +19,7 @@ from scisearch.benchmarks.science_training.contrast_loss import (
     right_first,
 )
 from scisearch.benchmarks.science_training.contrasts import ContrastSource
+from scisearch.benchmarks.science_training.distilling import student_losses
 from scisearch.benchmarks.science_training.draw import DrawOptions, ListSource
 from scisearch.benchmarks.science_training.fast_bert import FastBert
 from scisearch.benchmarks.science_training.micro_batches import (
@@ -62,14 +63,19 @@ class Learner:
         state: State,
         settings: Settings,
         *,
+        teacher: FastBert | None = None,
         lock: AbstractContextManager[object] | None = None,
     ) -> None:
-        """Take the model over; `lock` is held while the weights change."""
+        """Take the models over; `lock` is held while the weights change.
+
+        With a teacher its logits are learned instead of the judgements.
+        """
         self._model = model.to(settings.device, settings.dtype)
+        self._teacher = teacher and teacher.to(settings.device, settings.dtype)
         self._state, self._settings = state, settings
         self._lock = lock or nullcontext()
         # the model as it is now, whose order of the candidates is kept
-        self._before = deepcopy(self._model) if settings.unrelated else None
+        self._before = deepcopy(self._model) if settings.unrelated and not teacher else None
         self._learned = model.learned(settings.frozen)
         for one in model.parameters():
             one.requires_grad_(False)
@@ -100,6 +106,10 @@ class Learner:
 
     def _list_losses(self, logits: Tensor, step: Step) -> Tensor:
         """What is made smaller, (lists,)."""
+        if self._teacher is not None:
+            with torch.no_grad():
+                wanted = self._logits(self._teacher, step.batches).view(logits.shape)
+            return student_losses(logits, wanted, _to(step.corrections, logits))
         if self._before is not None:
             texts = logits.shape[1]
             count = texts - self._settings.unrelated

@@ -11,7 +11,7 @@ Imports torch at the top: import it inside functions only.
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from multiprocessing import parent_process
@@ -23,7 +23,12 @@ from torch import multiprocessing
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from scisearch.benchmarks.science_training.draw import packed_sharpness
-from scisearch.benchmarks.science_training.fast_bert import load_fast_bert, save_fast_bert
+from scisearch.benchmarks.science_training.fast_bert import (
+    FastBert,
+    load_fast_bert,
+    lower_layers,
+    save_fast_bert,
+)
 from scisearch.benchmarks.science_training.learner import Learner, StepLosses, steps
 from scisearch.benchmarks.science_training.micro_batches import Step
 from scisearch.benchmarks.science_training.packed import read_packed
@@ -48,11 +53,32 @@ class Job:
     output: Path
     settings: Settings
     half: bool = False  # write the weights in fp16
+    teacher: Path | None = None  # another such folder, whose logits are learned
+    layers: Sequence[int] | None = None  # of the base, that the model has; None: all
 
     def fingerprint(self) -> str:
-        """Differs where a checkpoint cannot be continued: lists, base, what is frozen."""
+        """Differs where a checkpoint cannot be continued: lists, base, layers, what is frozen."""
         lists = sha256(self.packed.read_bytes()).hexdigest()
-        return f"{lists} {weights_digest(self.base)} {self.settings.frozen}"
+        kept = "" if self.layers is None else f" {[*self.layers]}"
+        return f"{lists} {weights_digest(self.base)} {self.settings.frozen}{kept}"
+
+    def model(self) -> FastBert:
+        """The model before it has learned.
+
+        Raises:
+            ModelError: the base cannot be read.
+            ConfigError: the base has no such layer.
+        """
+        whole = load_fast_bert(self.base, seed=self.settings.seed)
+        if self.layers is None:
+            return whole
+        wrong = [one for one in self.layers if not 0 <= one < whole.shape.layers]
+        if wrong or not self.layers:
+            raise ConfigError(
+                f"layers {[*self.layers]}: {self.base} has {whole.shape.layers}, of which 0 is the"
+                " lowest"
+            )
+        return lower_layers(whole, self.layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +99,11 @@ def train_weights(job: Job) -> Path:
     Raises:
         TrainingError: the lists or a checkpoint cannot be used, a worker died, or the gradients
             are no numbers.
-        ModelError: the base cannot be read.
-        ConfigError: it has no layer above the frozen ones.
+        ModelError: the base or the teacher cannot be read.
+        ConfigError: the base has not the layers, or none above the frozen ones.
     """
     packed = read_packed(job.packed)
-    model = load_fast_bert(job.base, seed=job.settings.seed)
+    model = job.model()
     job = replace(job, settings=job.settings.within(model.shape.positions))
     frozen = job.settings.frozen
     if frozen is not None and frozen >= model.shape.layers:
@@ -162,8 +188,8 @@ def _learn(
 ) -> None:
     """One process' part of the training."""
     settings = job.settings
-    model = load_fast_bert(job.base, seed=settings.seed)
-    learner = Learner(model, shared.state, settings, lock=lock)
+    teacher = None if job.teacher is None else load_fast_bert(job.teacher)
+    learner = Learner(job.model(), shared.state, settings, teacher=teacher, lock=lock)
     log = _Log(job.output / "train.log", shared.clock, shared.state)
     broken = 0
     for step in _fed(job, shared, worker):
@@ -277,13 +303,15 @@ def _is_orphan() -> bool:
 
 def _publish(job: Job, shared: _Shared, clock: Clock) -> Path:
     """Write the model of the averaged weights, then what was done."""
-    model = load_fast_bert(job.base, seed=job.settings.seed)
+    model = job.model()
     shared.state.give(model.learned(job.settings.frozen), averaged=True)
     folder = job.output / "model"
     save_fast_bert(model, job.base, folder, half=job.half)
     told = {
         "sha256": weights_digest(folder),
         "base_sha256": weights_digest(job.base),
+        "teacher_sha256": job.teacher and weights_digest(job.teacher),
+        "layers": job.layers,
         "steps": int(shared.state.counts[0]),
         "averaged": int(shared.state.counts[1]),
         "seconds": clock.seconds(),

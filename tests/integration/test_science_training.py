@@ -15,8 +15,9 @@ from click.testing import CliRunner
 
 from scisearch.benchmarks.science_training.__main__ import main
 from scisearch.benchmarks.science_training.contrast_loss import contrast_losses
+from scisearch.benchmarks.science_training.distilling import student_losses
 from scisearch.benchmarks.science_training.draw import packed_sharpness
-from scisearch.benchmarks.science_training.fast_bert import load_fast_bert
+from scisearch.benchmarks.science_training.fast_bert import load_fast_bert, lower_layers
 from scisearch.benchmarks.science_training.learner import Learner, steps, with_twisted
 from scisearch.benchmarks.science_training.micro_batches import Step
 from scisearch.benchmarks.science_training.packed import read_packed
@@ -28,6 +29,8 @@ from scisearch.benchmarks.science_training.settings import (
 from scisearch.benchmarks.science_training.state import State
 from scisearch.benchmarks.science_training.training import Job, train_weights
 from scisearch.index.errors import ConfigError, TrainingError
+from scisearch.index.weights import weights_digest
+from scisearch.rerank.training.list_logits import ABSENT
 from scisearch.rerank.training.soft_loss import soft_targets
 
 pytestmark = pytest.mark.slow
@@ -220,6 +223,46 @@ def test_contrast_lists_are_learned_beside_the_others(
     assert next(without).contrasts is None
 
 
+def test_a_student_learns_what_its_teacher_says(prepared: Path, tiny_cross_encoder: Path) -> None:
+    packed = read_packed(prepared)
+    settings = replace(TINY, frozen=0, unrelated=2, learning_rate=3e-3)
+    first = next(steps(packed, packed_sharpness(packed), settings, Clock(0.0, 0.0, 1.0)))
+    teacher = load_fast_bert(tiny_cross_encoder)
+    with torch.no_grad():
+        teacher.output.weight.mul_(30)  # an untrained one tells next to nothing apart
+    student = lower_layers(load_fast_bert(tiny_cross_encoder), [1])
+    state = State.of(student.learned(0))
+    wanted = Learner(teacher, state, settings).logits(first).detach()
+    learner = Learner(student, state, settings, teacher=teacher)
+    apart = (learner.logits(first).detach() - wanted).square().mean()
+    for _ in range(60):
+        assert learner.step(first, 0.5) is not None
+    state.give(student.learned(0))
+    found = learner.logits(first).detach()
+    assert float((found - wanted).square().mean()) < 0.3 * float(apart)
+    assert float(torch.corrcoef(torch.stack([found.flatten(), wanted.flatten()]))[0, 1]) > 0.9
+
+
+def test_what_a_student_lacks_of_its_teacher_is_order_scale_and_level() -> None:
+    wanted = torch.tensor([[2.0, 0.0, -1.0], [1.0, -1.0, 7.0]])
+    corrections = torch.tensor([[0.0, 0.5, 0.0], [0.0, 0.0, ABSENT]])
+    there = torch.tensor([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
+
+    def least(row: int, count: int) -> torch.Tensor:
+        chances = (wanted + corrections)[row, :count].softmax(dim=0)
+        return -(chances * chances.log()).sum()
+
+    same = student_losses(wanted, wanted, corrections, there)
+    torch.testing.assert_close(same, torch.stack([least(0, 3), least(1, 2)]))
+    higher = student_losses(wanted + 3, wanted, corrections, there)
+    torch.testing.assert_close(higher - same, torch.full((2,), 0.1 * 0.5 * 9))
+    moved = wanted.clone()
+    moved[1, 2] = -4  # where no text is, nothing is asked
+    torch.testing.assert_close(student_losses(moved, wanted, corrections, there), same)
+    wider = student_losses(2 * wanted, wanted, corrections, there) - same
+    assert float(wider.min()) > 0.1 * 0.5 * 1  # the variance of the second list's logits, at least
+
+
 def test_a_gradient_that_is_no_number_changes_nothing(
     prepared: Path, tiny_cross_encoder: Path
 ) -> None:
@@ -309,6 +352,19 @@ def test_the_commands(prepared: Path, tiny_cross_encoder: Path, tmp_path: Path) 
     model = tmp_path / "out" / "model"
     assert done.stdout.strip() == str(model)
     assert " contrasts " in (tmp_path / "out" / "train.log").read_text()
+    small = [*call[:5], str(tmp_path / "small"), *call[6:], "--teacher", str(model)]
+    small += ["--unrelated", "2", "--freeze", "0"]
+    done = CliRunner().invoke(main, [*small, "--layers", "1"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert len(load_fast_bert(tmp_path / "small" / "model").layers) == 1
+    told = json.loads((tmp_path / "small" / "training.json").read_text())
+    assert told["layers"] == [1]
+    assert told["teacher_sha256"] == weights_digest(model)
+    wrong = CliRunner().invoke(main, [*small, "--layers", "2"])
+    assert (wrong.exit_code, wrong.stderr.split(":")[1]) == (1, " layers [2]")
+    wrong = CliRunner().invoke(main, [*small, "--layers", "lowest"])
+    assert wrong.exit_code == 2
+    assert "'lowest'; expected numbers of layers, such as 0,2,5" in wrong.stderr
     split = ["pack", str(model), "-o", str(tmp_path / "parts"), "--part-bytes", "50000"]
     done = CliRunner().invoke(main, split, catch_exceptions=False)
     assert len(done.stdout.splitlines()) > 3

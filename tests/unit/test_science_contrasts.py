@@ -23,6 +23,7 @@ ANSWER = (
     " temperatures are higher above the visible surface of the sun itself ."
     " here we report the effect of light on sleep ."
 )
+ANSWER_SENTENCES = [one.strip() + " ." for one in ANSWER.split(" .")[:3]]
 ELSEWHERE = (
     "donors gave plasma to hospital patients after surgery in the winter .",
     "frozen plasma was kept by nurses and given to children with burns .",
@@ -109,16 +110,21 @@ def test_each_kind_has_its_share(drawn: dict[str, list[list[str]]]) -> None:
 def test_the_right_sentence_lacks_the_word_that_the_wrong_ones_have_in_another_field(
     drawn: dict[str, list[list[str]]],
 ) -> None:
-    own = {one.strip() + " ." for one in ANSWER.split(" .")[:3]}
+    own = set(ANSWER_SENTENCES)
     for query, right, *wrong in drawn["field"]:
         assert query == "plasma waves heating"
         assert right in own
         assert "plasma" not in right.split()
         assert set(wrong) <= set(ELSEWHERE)
         assert len(wrong) in (2, 3)  # the last is of any other paper
-    # that which shares words with the query is right more often than the other two
+        assert all("plasma" in one.split() for one in wrong[:2])
+    # Of three in five the right one has none of the query's words; else it has them more often
+    # than the other two.
     counts = Counter(right for _, right, *_ in drawn["field"])
-    assert counts[next(one for one in own if "waves" in one)] > 0.55 * len(drawn["field"])
+    sharing, none, last = (counts[one] / len(drawn["field"]) for one in ANSWER_SENTENCES)
+    assert sharing == pytest.approx(0.4 * (0.5 + 0.5 / 3), abs=0.1)
+    assert none > last
+    assert none + last == pytest.approx(0.6 + 0.4 / 3, abs=0.1)
 
 
 def test_a_claim_is_right_in_other_words_and_wrong_turned_round(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from scisearch.benchmarks.science_training.distilling import student_losses
 from scisearch.benchmarks.science_training.fast_bert import FastBert
 from scisearch.benchmarks.science_training.gpu.drawing import Asked, Asking, Drawing, Drawn
 from scisearch.benchmarks.science_training.gpu.token_store import (
@@ -135,24 +136,12 @@ def soft_list_losses(logits: Tensor, drawn: Drawn) -> Tensor:
 
 
 def sibling_losses(teacher: FastBert, course: Course) -> Losses:
-    """How far a student is from its teacher: cross-entropy of the lists, and of differences.
-
-    Of the difference of both logits within a list, half the variance and half the squared mean are
-    added, a tenth of each: so the student's logits have the teacher's scale and level, and can be
-    heard with its weight.
-    """
+    """How far a student is from what the teacher says of the same texts (distilling.py)."""
 
     def losses(logits: Tensor, drawn: Drawn) -> Tensor:
         with torch.no_grad():
             wanted, _ = scored(teacher, course, drawn)
-            targets = torch.softmax(wanted + drawn.corrections, dim=1)
-        there = drawn.there.float()
-        apart = (logits - wanted) * there
-        mean = apart.sum(dim=1, keepdim=True) / there.sum(dim=1, keepdim=True)
-        spread = ((apart - mean) * there).square().sum(dim=1) / there.sum(dim=1)
-        return soft_losses(logits, drawn.corrections, targets) + 0.1 * (
-            0.5 * spread + 0.5 * mean.squeeze(1).square()
-        )
+        return student_losses(logits, wanted, drawn.corrections, drawn.there.float())
 
     return losses
 
