@@ -5,14 +5,13 @@ Imports torch at the top: import it inside functions only.
 
 from torch import Tensor
 
+from scisearch.rerank.training.list_logits import ABSENT
 from scisearch.rerank.training.soft_loss import soft_losses
 
 APART_WEIGHT = 0.1  # of half the variance and half the squared mean of the differences
 
 
-def student_losses(
-    logits: Tensor, wanted: Tensor, corrections: Tensor, there: Tensor | None = None
-) -> Tensor:
+def student_losses(logits: Tensor, wanted: Tensor, corrections: Tensor) -> Tensor:
     """How far a student is from its teacher; (lists,) float32.
 
     The cross-entropy of each list's softmax from the teacher's, and of the difference of both
@@ -23,10 +22,9 @@ def student_losses(
         logits: the student's, (lists, texts).
         wanted: the teacher's, as many; no gradient is needed of them.
         corrections: -ln of the inclusion rate, ABSENT where there is no text.
-        there: 1 where there is a text, else 0; None: everywhere.
     """
     targets = (wanted + corrections).softmax(dim=1)
-    there = corrections.new_ones(corrections.shape) if there is None else there
+    there = (corrections > ABSENT).float()
     count = there.sum(dim=1)
     apart = (logits - wanted) * there
     mean = apart.sum(dim=1) / count

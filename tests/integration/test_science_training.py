@@ -246,20 +246,19 @@ def test_a_student_learns_what_its_teacher_says(prepared: Path, tiny_cross_encod
 def test_what_a_student_lacks_of_its_teacher_is_order_scale_and_level() -> None:
     wanted = torch.tensor([[2.0, 0.0, -1.0], [1.0, -1.0, 7.0]])
     corrections = torch.tensor([[0.0, 0.5, 0.0], [0.0, 0.0, ABSENT]])
-    there = torch.tensor([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
 
     def least(row: int, count: int) -> torch.Tensor:
         chances = (wanted + corrections)[row, :count].softmax(dim=0)
         return -(chances * chances.log()).sum()
 
-    same = student_losses(wanted, wanted, corrections, there)
+    same = student_losses(wanted, wanted, corrections)
     torch.testing.assert_close(same, torch.stack([least(0, 3), least(1, 2)]))
-    higher = student_losses(wanted + 3, wanted, corrections, there)
+    higher = student_losses(wanted + 3, wanted, corrections)
     torch.testing.assert_close(higher - same, torch.full((2,), 0.1 * 0.5 * 9))
     moved = wanted.clone()
     moved[1, 2] = -4  # where no text is, nothing is asked
-    torch.testing.assert_close(student_losses(moved, wanted, corrections, there), same)
-    wider = student_losses(2 * wanted, wanted, corrections, there) - same
+    torch.testing.assert_close(student_losses(moved, wanted, corrections), same)
+    wider = student_losses(2 * wanted, wanted, corrections) - same
     assert float(wider.min()) > 0.1 * 0.5 * 1  # the variance of the second list's logits, at least
 
 

@@ -141,7 +141,7 @@ def sibling_losses(teacher: FastBert, course: Course) -> Losses:
     def losses(logits: Tensor, drawn: Drawn) -> Tensor:
         with torch.no_grad():
             wanted, _ = scored(teacher, course, drawn)
-        return student_losses(logits, wanted, drawn.corrections, drawn.there.float())
+        return student_losses(logits, wanted, drawn.corrections)
 
     return losses
 
