@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 SENTENCES = (
@@ -100,6 +101,22 @@ def tiny_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_corpora(folder / "corpora")
     write_collections(folder / "collections")
     return folder
+
+
+@pytest.fixture(scope="session")
+def packed_lists(
+    tiny_corpora: Path, bert_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The packed file of the tiny corpora, by the command."""
+    from scisearch.benchmarks.science_training.__main__ import main
+
+    output = tmp_path_factory.mktemp("prepared")
+    call = ["prepare", str(tiny_corpora / "corpora"), "-o", str(output), "--no-dense"]
+    call += ["--collections", str(tiny_corpora / "collections"), "--tokenizer", str(bert_folder)]
+    done = CliRunner().invoke(main, call, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "near: 1 equal, document and document" in done.stdout
+    return output / "packed.npz"
 
 
 def made_up_papers(n: int = 40) -> list[dict[str, str]]:

@@ -85,9 +85,14 @@ class Clock:
     before: float  # seconds that were trained before, by what is continued
     total: float
 
+    @classmethod
+    def from_now(cls, before: float, total: float) -> "Clock":
+        """One that begins to run."""
+        return cls(time.time(), before, total)
+
     def restarted(self) -> "Clock":
         """The same, from now on."""
-        return replace(self, begun=time.time())
+        return self.from_now(self.before, self.total)
 
     def seconds(self) -> float:
         """Seconds trained."""

@@ -114,7 +114,7 @@ def train_weights(job: Job) -> Path:
     job.output.mkdir(parents=True, exist_ok=True)
     kept, fingerprint = job.output / STATE_FILE, job.fingerprint()
     before = state.resume(kept, fingerprint=fingerprint) if kept.is_file() else 0.0
-    clock = Clock(time.time(), before, job.settings.seconds)
+    clock = Clock.from_now(before, job.settings.seconds)
     sharpness = packed_sharpness(packed, seed=job.settings.seed)
     shared = _Shared(state, clock, int(state.counts[0]), sharpness)
     checkpoint = _Checkpoint(kept, fingerprint, shared, job.settings.checkpoint_seconds)

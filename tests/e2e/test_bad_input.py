@@ -256,7 +256,19 @@ def test_an_interrupted_run_ends_in_a_line_and_can_go_on(tmp_path: Path, index: 
 def started(*arguments: str) -> "subprocess.Popen[str]":
     """The command in a process of its own."""
     pipe = subprocess.PIPE
-    return subprocess.Popen([*SEARCH, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(
+        [*SEARCH, *arguments],
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        preexec_fn=heed_interrupts,
+    )
+
+
+def heed_interrupts() -> None:
+    """What a shell starts in the background ignores interrupts, and so would all it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def interrupted(process: "subprocess.Popen[str]") -> str:

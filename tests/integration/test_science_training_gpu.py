@@ -20,8 +20,9 @@ from scisearch.benchmarks.science_training.gpu.token_store import TokenStore, pa
 from scisearch.benchmarks.science_training.gpu.vectors import document_vectors, query_vectors
 from scisearch.benchmarks.science_training.micro_batches import micro_batches
 from scisearch.benchmarks.science_training.packed import PackedLists, read_packed
-from scisearch.benchmarks.science_training.settings import Clock, Settings
+from scisearch.benchmarks.science_training.settings import Settings
 from scisearch.rerank.training.list_logits import ABSENT
+from scisearch.tests.toy_science_training import ALWAYS
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +36,6 @@ SETTINGS = Settings(
     longest=((40, 1.0),),
 )
 NEARLY = 0.99999  # the tiny encoder's vectors are all alike
-ALWAYS = Clock(0.0, 0.0, 1.0)
 
 
 @pytest.fixture(scope="module")

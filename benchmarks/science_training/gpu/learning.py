@@ -75,7 +75,7 @@ def learn(model: FastBert, course: Course, losses: Losses) -> State:
         one.requires_grad_(False)
     for one in learned:
         one.requires_grad_(True)
-    clock = Clock(time.time(), 0.0, settings.seconds)
+    clock = Clock.from_now(0.0, settings.seconds)
     draw = np.random.default_rng([settings.seed, 7])
     longest, shares = zip(*settings.longest, strict=True)
     log = _Log(course.log, clock)
