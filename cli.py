@@ -20,6 +20,7 @@ from scisearch.console.options import (
     search_options,
 )
 from scisearch.console.output import show, show_json
+from scisearch.console.threshold_options import run_threshold, threshold_options
 from scisearch.console.training_options import run_training, train_options
 from scisearch.console.tuning_options import run_tuning, tuning_options
 
@@ -239,6 +240,19 @@ def fit_reranker_command(model: Path, dev: tuple[str, ...], as_json: bool, **opt
     known, so that an interrupted fit continues.
     """
     run_fit(model, dev, options, as_json=as_json)
+
+
+@main.command("threshold")
+@click.argument("topics", type=click.Path(path_type=Path))
+@threshold_options
+@json_option
+def threshold_command(topics: Path, as_json: bool, **options: Any) -> None:
+    """Choose a --min-probability for an index that answers TOPICS.
+
+    Its best probabilities are compared with those of queries that it does not answer, asked with
+    the same options.
+    """
+    run_threshold(topics, options, as_json=as_json)
 
 
 @main.command()

@@ -124,3 +124,43 @@ def test_the_command_filters_queries_and_runs(
     assert result.exit_code == 0, result.output
     lines = (tmp_path / "likely.run").read_text().splitlines()
     assert [line.split()[2] for line in lines] == [hit["doc_id"] for hit in content["hits"]]
+
+
+def test_the_command_chooses_a_threshold(index: Path, calibrated: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.tsv").write_text("a\tgene\nb\tcells of a gene\nc\ta gene map\n")
+    (tmp_path / "foreign.tsv").write_text("x\tnothing here\ny\tprotein\nz\tvectors\n")
+    shared = ["--index", str(index), "--reranker", str(calibrated), "--offline"]
+    call = ["threshold", str(tmp_path / "own.tsv"), *shared]
+    both = [*call, "--foreign", str(tmp_path / "foreign.tsv")]
+    found = CliRunner().invoke(main, [*both, "--json"])
+    assert found.exit_code == 0, found.output
+    report = json.loads(found.stdout)
+    assert (report["n_own"], report["n_foreign"]) == (3, 3)
+    pipeline = SearchPipeline.open(index, config(calibrated))
+    best = [
+        [max((hit.probability or 0 for hit in pipeline.search(q).hits), default=0) for q in queries]
+        for queries in (
+            ("gene", "cells of a gene", "a gene map"),
+            ("nothing", "protein", "vectors"),
+        )
+    ]
+    assert report["own_median"] == pytest.approx(np.median(best[0]), abs=1e-3)
+    assert report["foreign_median"] == pytest.approx(np.median(best[1]), abs=1e-3)
+    highest = report["thresholds"][-1]
+    assert highest["probability"] > max(best[1]) or highest["probability"] == 1
+    shown = CliRunner().invoke(main, [*both, "--queries", "2"]).stdout
+    assert shown.startswith("2 own and 2 foreign queries; best probability of a query's hits, med")
+    assert "--min-probability  own with a hit  foreign with a hit" in shown
+
+    demo = json.loads(CliRunner().invoke(main, [*call, "--queries", "4", "--json"]).stdout)
+    assert demo["n_foreign"] == 4
+    for wrong, line in (
+        ((*call, "--foreign", str(tmp_path / "own.tsv")), "found 'a gene map' (3 in all) among"),
+        ((*both, "--min-probability", "0.5"), "--min-probability: is what threshold chooses"),
+        ((*both, "--filter", "year>=2000"), "--filter: found with threshold, which searches"),
+        ((*both, "--rerank", "auto"), "rerank auto with a minimum probability; expected"),
+        ((*call, "--mode", "bm25"), "minimum probability 0 in mode bm25; expected mode rerank"),
+    ):
+        refused = CliRunner().invoke(main, wrong)
+        assert refused.exit_code == 1
+        assert line in refused.stderr
