@@ -163,7 +163,7 @@ class SearchPipeline:
         return (*self.notes, *self._reranker.notes(self.config.limits))
 
     def model_digests(self) -> dict[str, object]:
-        """The sha256 of the weights that the mode uses, and what computes them."""
+        """The sha256 of the weights that the mode uses and of their settings, and the runtimes."""
         from scisearch.retrieval.dense import DenseRetriever
 
         encoder = self.index.manifest.encoder
@@ -173,9 +173,11 @@ class SearchPipeline:
             digests["encoder_runtime"] = dense.runtime_name
         if self.mode == "rerank":
             digests["reranker"] = self._reranker.sha256
+            digests["reranker_settings"] = self._reranker.settings_sha256
             digests["reranker_runtime"] = self._reranker.runtime_name
             if self._reranker.small is not None:
                 digests["small_reranker"] = self._reranker.small.sha256
+                digests["small_reranker_settings"] = self._reranker.small.settings_sha256
         return digests
 
     @property

@@ -109,7 +109,9 @@ def _weights(card: Card) -> dict[str, str]:
 
 def _model_fact(model: str) -> str:
     name = model.removesuffix("_runtime")
-    return f"runtime of the {name}" if model != name else f"sha256 of the {name}"
+    if model != name:
+        return f"runtime of the {name}"
+    return f"sha256 of the {name.replace('_', ' ')}"
 
 
 def number(value: float | None, form: str) -> str:

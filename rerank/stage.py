@@ -1,7 +1,10 @@
 """The rerank stage: the best fused candidates through the cross-encoder, and the final order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from hashlib import sha256 as sha256_of
+from json import dumps
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +69,13 @@ class RerankStage:
         self.sha256 = sha256  # of the cross-encoder's weights
         self.runtime_name = cross_encoder.runtime_name
         self.calibration = calibration  # None: its logits have no probabilities
+
+    @cached_property
+    def settings_sha256(self) -> str:
+        """A digest of what weighs, calibrates and bounds the logits."""
+        parts = (self.interpolation, self.calibration, self._bound)
+        content = [None if part is None else asdict(part) for part in parts]
+        return sha256_of(dumps(content, sort_keys=True).encode()).hexdigest()
 
     def rerank(
         self,

@@ -76,7 +76,7 @@ def test_all_systems_and_stages(tmp_path: Path, request_for_four: BenchmarkReque
     systems = card["systems"]
     assert list(systems) == ["bm25", "dense", "hybrid", "rerank"]
     assert set(systems["rerank"]["latency"]["stages"]) == set(STAGES)
-    models = {"encoder", "encoder_runtime", "reranker", "reranker_runtime"}
+    models = {"encoder", "encoder_runtime", "reranker", "reranker_runtime", "reranker_settings"}
     assert set(systems["rerank"]["models"]) == models
     assert systems["bm25"]["models"] == {}
     assert systems["rerank"]["batch"]["pairs_per_second"] > 0

@@ -1,7 +1,7 @@
 """The whole pipeline on tiny models: every stage is the real one, only the weights are random."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,8 @@ from scisearch.index.builder import build_index
 from scisearch.index.errors import ConfigError, ModelError
 from scisearch.index.progress import NoProgress
 from scisearch.pipeline import SearchPipeline
+from scisearch.rerank.interpolation import Interpolation
+from scisearch.rerank.model_settings import ModelSettings, write_model_settings
 from scisearch.rerank.search_config import MODES, Mode, SearchConfig
 from scisearch.retrieval.fusion import Fusion
 from scisearch.retrieval.ranking import Query, RankedList
@@ -181,6 +183,21 @@ def test_an_interrupted_run_continues_to_the_same_bytes(
     report = write_run_file(pipeline, TOPICS, cut, tag="t", batch=4)
     assert report.n_continued == 2
     assert cut.read_bytes() == whole.read_bytes()
+
+
+def test_a_run_begins_anew_when_its_model_is_weighed_otherwise(
+    index: Path, cross_encoder_with: Callable[[ModelSettings], Path], tmp_path: Path
+) -> None:
+    model = cross_encoder_with(ModelSettings(Interpolation(0.3)))
+    fresh, cut = tmp_path / "fresh.run", tmp_path / "cut.run"
+    pipeline = SearchPipeline.open(index, config("rerank", model))
+    with pytest.raises(KeyboardInterrupt, match="after two"):
+        write_run_file(pipeline, TOPICS, cut, tag="t", batch=4, progress=StopAfterTwo())
+    write_model_settings(model, ModelSettings(Interpolation(0.9)))
+    for path in (cut, fresh):
+        pipeline = SearchPipeline.open(index, config("rerank", model))
+        assert write_run_file(pipeline, TOPICS, path, tag="t", batch=4).n_continued == 0
+    assert cut.read_bytes() == fresh.read_bytes()
 
 
 def test_the_default_mode_reranks_where_a_cross_encoder_is_named(
