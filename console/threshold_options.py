@@ -1,16 +1,12 @@
 """The options of `search threshold`, and what becomes of them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from scisearch.console.options import index_option, options_of, search_config, search_options
 from scisearch.console.output import show
-from scisearch.console.tables import Table
-
-if TYPE_CHECKING:
-    from scisearch.benchmarks.answerability import Answerability
 
 threshold_options = options_of(
     index_option,
@@ -41,6 +37,7 @@ def run_threshold(topics: Path, options: dict[str, Any], *, as_json: bool) -> No
     from scisearch.benchmarks.answerability import answerability, spread
     from scisearch.benchmarks.demo import demo_topics
     from scisearch.console.progress import stderr_progress
+    from scisearch.console.threshold import render_answerability
     from scisearch.index.errors import ConfigError
     from scisearch.retrieval.topics import read_topics
 
@@ -57,23 +54,3 @@ def run_threshold(topics: Path, options: dict[str, Any], *, as_json: bool) -> No
         progress=stderr_progress(),
     )
     show(report, render_answerability, as_json=as_json)
-
-
-def render_answerability(report: "Answerability") -> str:
-    """The area under the curve, and a row for each threshold."""
-    rows = [
-        [f"{one.probability:.3f}", f"{one.own_answered:.0%}", f"{one.foreign_answered:.0%}"]
-        for one in report.thresholds
-    ]
-    header = ["--min-probability", "own with a hit", "foreign with a hit"]
-    return "\n".join(
-        [
-            f"{report.n_own} own and {report.n_foreign} foreign queries; best probability of a"
-            f" query's hits, median: own {report.own_median:.3f}, foreign"
-            f" {report.foreign_median:.3f}",
-            f"an own query's is the higher one in {report.auc:.3f} of the pairs (AUC; 95% bootstrap"
-            f" interval {report.low:.3f} to {report.high:.3f}; 0.5 is chance)",
-            "",
-            Table(header, rows).plain(),
-        ]
-    )
