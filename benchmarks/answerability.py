@@ -102,12 +102,6 @@ def told_apart(own: NDArray[np.float64], foreign: NDArray[np.float64]) -> Answer
     )
 
 
-def spread(queries: Sequence[Query], most: int) -> list[Query]:
-    """At most so many queries, evenly spaced over all."""
-    places = np.linspace(0, len(queries) - 1, min(most, len(queries))).round().astype(int)
-    return [queries[place] for place in places]
-
-
 def _check(own: Sequence[Query], foreign: Sequence[Query]) -> None:
     for queries, what in ((own, "that the index answers"), (foreign, "that it does not answer")):
         if not queries:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.benchmarks.commands import Command
-from scisearch.benchmarks.latency import latency_queries
+from scisearch.benchmarks.latency import spread_queries
 from scisearch.index.opened import OpenIndex, open_index
 from scisearch.retrieval.bm25 import BM25Retriever, RankBM25Retriever, query_terms
 from scisearch.retrieval.ranking import Query, Scores
@@ -143,7 +143,7 @@ def _agree(ours: Scores, theirs: Scores) -> bool:
 @click.option("--rank-bm25/--no-rank-bm25", default=True, show_default=True)
 def main(folder: Path, topics: Path, queries: int, rank_bm25: bool) -> None:
     """Print the times and ratios as JSON."""
-    chosen = latency_queries(read_topics(topics), queries)
+    chosen = spread_queries(read_topics(topics), queries)
     result = compare_speed(open_index(folder), chosen, with_rank_bm25=rank_bm25)
     click.echo(json.dumps(result, indent=1))
 

@@ -32,7 +32,7 @@ class Sample:
     stages: Mapping[str, float]
 
 
-def latency_queries(queries: Sequence[Query], count: int) -> list[Query]:
+def spread_queries(queries: Sequence[Query], count: int) -> list[Query]:
     """At most `count` queries, evenly spread over all."""
     if count >= len(queries):
         return list(queries)

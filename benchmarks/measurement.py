@@ -15,7 +15,7 @@ from scisearch.benchmarks.benchmark_request import BenchmarkRequest
 from scisearch.benchmarks.card import digest_of
 from scisearch.benchmarks.collection import Collection
 from scisearch.benchmarks.environment import cold_start, memory, reset_peak_memory, versions
-from scisearch.benchmarks.latency import latency_queries, latency_summary, sample_latencies
+from scisearch.benchmarks.latency import latency_summary, sample_latencies, spread_queries
 from scisearch.benchmarks.probability_log import read_probabilities
 from scisearch.benchmarks.protocol import Protocol
 from scisearch.benchmarks.reranker_report import (
@@ -74,7 +74,7 @@ class Measurement:
     @property
     def timed_queries(self) -> list[Query]:
         """The queries that are searched one at a time."""
-        return latency_queries(self._collection.queries, self._request.latency_queries)
+        return spread_queries(self._collection.queries, self._request.latency_queries)
 
     def latency(self) -> dict[str, dict[str, Any]]:
         """System -> the percentiles of one query at a time."""

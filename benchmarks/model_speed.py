@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from scisearch.benchmarks.commands import Command
 from scisearch.benchmarks.environment import hardware, versions
-from scisearch.benchmarks.latency import latency_queries
+from scisearch.benchmarks.latency import spread_queries
 from scisearch.benchmarks.matrix_rate import encoder_operations, matrix_rate, precision_on
 from scisearch.benchmarks.turns import Turns, Work
 from scisearch.index.models import DEFAULT_CROSS_ENCODER, ResolvedModel, resolve_model
@@ -253,7 +253,7 @@ def main(
     """Print the times and ratios as JSON."""
     result = compare_models(
         open_index(folder),
-        latency_queries(read_topics(topics), queries),
+        spread_queries(read_topics(topics), queries),
         reranker=reranker,
         n_documents=documents,
         device=device,

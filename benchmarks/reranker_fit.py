@@ -20,7 +20,7 @@ from scisearch.benchmarks.interpolation_choice import (
     choose_interpolation,
     score_candidates,
 )
-from scisearch.benchmarks.latency import latency_queries
+from scisearch.benchmarks.latency import spread_queries
 from scisearch.index.errors import ConfigError, TrainingError
 from scisearch.index.progress import NoProgress, Progress
 from scisearch.rerank.interpolation import Interpolation
@@ -143,6 +143,6 @@ def _calibrated(model: Path, scored: Scored) -> tuple[CalibrationReport | None, 
 
 def _some(collection: Collection, count: int) -> Collection:
     """The collection with at most `count` of its queries, evenly spread."""
-    queries = tuple(latency_queries(collection.queries, count))
+    queries = tuple(spread_queries(collection.queries, count))
     qrels = {query.query_id: collection.qrels[query.query_id] for query in queries}
     return replace(collection, queries=queries, qrels=qrels)

@@ -24,7 +24,7 @@ import numpy as np
 
 from scisearch.benchmarks.commands import Command
 from scisearch.benchmarks.environment import hardware, versions, watch_memory
-from scisearch.benchmarks.latency import latency_queries
+from scisearch.benchmarks.latency import spread_queries
 from scisearch.benchmarks.scale_corpus import Row, read_rows, write_grown
 from scisearch.index.durable import replace_file
 from scisearch.index.errors import ConfigError
@@ -71,7 +71,7 @@ def measure_scale(
         rows = rows or read_rows(corpora)
         real = min(size, len(rows))
         built = _build(rows, size, folder)
-        found = _search(folder / f"index-{size}", latency_queries(topics, n_queries))
+        found = _search(folder / f"index-{size}", spread_queries(topics, n_queries))
         known[str(size)] = {"documents": size, "real": real, "build": built, "query": found}
         content = _result(known)
         replace_file(path, json.dumps(content, indent=1).encode())

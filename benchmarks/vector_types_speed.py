@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.benchmarks.commands import Command
-from scisearch.benchmarks.latency import latency_queries
+from scisearch.benchmarks.latency import spread_queries
 from scisearch.index.models import resolve_model
 from scisearch.index.opened import open_index
 from scisearch.index.runtimes import open_encoder
@@ -100,7 +100,7 @@ def main(folder: Path, topics: Path, queries: int, types: str | None, offline: b
     vectors = index.vectors.rows(np.arange(index.vectors.n_docs))
     name = str((index.manifest.encoder or {})["name"])
     encoder = open_encoder(resolve_model(name, offline=offline, kind="bi-encoder"))
-    texts = [topic.text for topic in latency_queries(read_topics(topics), queries)]
+    texts = [topic.text for topic in spread_queries(read_topics(topics), queries)]
     factories = types.split(";") if types else [inverted_factory(len(vectors))]
     with TemporaryDirectory() as work:
         found = compare_types(vectors, encoder.encode_queries(texts), factories, Path(work))

@@ -34,8 +34,9 @@ def run_threshold(topics: Path, options: dict[str, Any], *, as_json: bool) -> No
         ConfigError: the options leave hits without a probability.
         RankingError: topics cannot be read.
     """
-    from scisearch.benchmarks.answerability import answerability, spread
+    from scisearch.benchmarks.answerability import answerability
     from scisearch.benchmarks.demo import demo_topics
+    from scisearch.benchmarks.latency import spread_queries
     from scisearch.console.progress import stderr_progress
     from scisearch.console.threshold import render_answerability
     from scisearch.index.errors import ConfigError
@@ -48,8 +49,8 @@ def run_threshold(topics: Path, options: dict[str, Any], *, as_json: bool) -> No
         raise ConfigError("--min-probability: is what threshold chooses; leave it out")
     report = answerability(
         index,
-        spread(read_topics(topics), most),
-        spread(demo_topics() if foreign is None else read_topics(foreign), most),
+        spread_queries(read_topics(topics), most),
+        spread_queries(demo_topics() if foreign is None else read_topics(foreign), most),
         search_config(10, options),
         progress=stderr_progress(),
     )

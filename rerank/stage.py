@@ -1,10 +1,10 @@
 """The rerank stage: the best fused candidates through the cross-encoder, and the final order."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from hashlib import sha256 as sha256_of
-from json import dumps
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ class RerankStage:
         """A digest of what weighs, calibrates and bounds the logits."""
         parts = (self.interpolation, self.calibration, self._bound)
         content = [None if part is None else asdict(part) for part in parts]
-        return sha256_of(dumps(content, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def rerank(
         self,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scisearch.benchmarks.answerability import REFUSED, answerability, spread, told_apart
+from scisearch.benchmarks.answerability import REFUSED, answerability, told_apart
+from scisearch.benchmarks.latency import spread_queries
 from scisearch.index.errors import RankingError
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.retrieval.ranking import Query
@@ -50,8 +51,8 @@ def test_the_interval_is_narrow_where_there_is_no_doubt() -> None:
 
 def test_queries_are_taken_from_all_of_the_file() -> None:
     queries = [Query(str(i), f"text {i}") for i in range(11)]
-    assert [one.query_id for one in spread(queries, 3)] == ["0", "5", "10"]
-    assert spread(queries, 20) == queries
+    assert [one.query_id for one in spread_queries(queries, 3)] == ["0", "5", "10"]
+    assert spread_queries(queries, 20) == queries
 
 
 def test_a_query_of_both_kinds_and_none_of_one_are_refused() -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from scisearch.benchmarks.latency import (
     Sample,
-    latency_queries,
     latency_summary,
     sample_latencies,
+    spread_queries,
 )
 from scisearch.index.errors import ConfigError
 from scisearch.index.progress import NoProgress
@@ -97,5 +97,5 @@ def test_percentiles_by_hand() -> None:
 
 
 def test_queries_are_spread_evenly() -> None:
-    assert latency_queries(QUERIES, 9) == QUERIES
-    assert latency_queries(QUERIES, 2) == [QUERIES[0], QUERIES[3]]
+    assert spread_queries(QUERIES, 9) == QUERIES
+    assert spread_queries(QUERIES, 2) == [QUERIES[0], QUERIES[3]]
