@@ -13,6 +13,8 @@ from scisearch.index.cache_folder import CACHE_VARIABLE
 from scisearch.index.models import Kind, ResolvedModel
 from scisearch.index.onnx_bert import Output
 from scisearch.index.onnx_drift import Drift
+from scisearch.index.onnx_rounding import LARGEST
+from scisearch.index.onnx_saturation import largest_code
 from scisearch.index.onnx_session import Floats, OnnxModel, TokenRow
 from scisearch.index.onnx_store import Decision, Form, Stored, can_keep, find, keep, store_folder
 
@@ -69,7 +71,10 @@ def _decide(model: ResolvedModel, trial: Trial) -> Stored:
             refused.append(f"{form}: {_first_line(error)}")
             continue
         if drift.accepted:
-            reason = "; ".join([f"{form}: {drift.words}", *(f"not {one}" for one in refused)])
+            told = [f"{form}: {drift.words}"]
+            if form == "int8" and largest_code() < LARGEST:
+                told.append("weights of 7 bits, since this processor cuts off sums of larger ones")
+            reason = "; ".join([*told, *(f"not {one}" for one in refused)])
             digest = hashlib.sha256(content).hexdigest()
             return Stored(Decision(form, reason, drift.measures, digest), content)
         refused.append(f"{form}: {drift.words}")

@@ -1,7 +1,7 @@
 """Matrix products of an ONNX graph in 8 bits; everything else stays float32.
 
 * Weights: int8, symmetric, one scale for each column, rounded by what the inputs are like
-  (index/onnx_rounding.py).
+  (index/onnx_rounding.py), no larger than the processor adds up rightly (onnx_saturation.py).
 * Inputs: uint8, one scale for a whole row of tokens, found while running (ONNX Runtime's
   DynamicQuantizeLinear). A layer norm gives a few channels ten times the range of the others; they
   are first evened out, by factors that the weights take back: SmoothQuant, Xiao et al. 2023,
@@ -26,6 +26,7 @@ from scisearch.index.onnx_calibration import Seen
 from scisearch.index.onnx_half import halve_tables
 from scisearch.index.onnx_products import Product, products_of
 from scisearch.index.onnx_rounding import Rounded, rounded
+from scisearch.index.onnx_saturation import largest_code
 from scisearch.index.onnx_wide_layers import ACTIVATIONS, by_falling_range
 from scisearch.index.onnx_writer import Codes, GraphWriter, rewrite
 
@@ -40,7 +41,11 @@ _TINY = 1e-6  # what a token of any sign is divided by at least: one of zeros st
 
 
 def quantised(
-    model: "ModelProto", seen: Mapping[str, Seen], *, float_share: float = 0
+    model: "ModelProto",
+    seen: Mapping[str, Seen],
+    *,
+    float_share: float = 0,
+    largest: int | None = None,
 ) -> "ModelProto":
     """A copy of the model with its products in 8 bits, and large embeddings in half precision.
 
@@ -50,12 +55,13 @@ def quantised(
             name are left as wide as they are, and their weights rounded to the nearest.
         float_share: in [0, 1): of a layer norm's channels before attention, rounded down, that
             stay float32.
+        largest: magnitude of a weight's code; None: what this processor computes rightly.
     """
     from onnx import ModelProto
 
     copy = ModelProto()
     copy.CopyFrom(model)
-    _Rewriting(copy, seen, float_share).run()
+    _Rewriting(copy, seen, float_share, largest_code() if largest is None else largest).run()
     halve_tables(copy)
     return copy
 
@@ -63,8 +69,11 @@ def quantised(
 class _Rewriting:
     """Replaces nodes; new ones stand where the first of the old ones stood."""
 
-    def __init__(self, model: "ModelProto", seen: Mapping[str, Seen], float_share: float) -> None:
+    def __init__(
+        self, model: "ModelProto", seen: Mapping[str, Seen], float_share: float, largest: int
+    ) -> None:
         self._model = model
+        self._largest = largest
         self._writer = GraphWriter(tensor.name for tensor in model.graph.initializer)
         self._operators = {node.output[0]: node.op_type for node in model.graph.node}
         one_token = {name for name, one in seen.items() if one.length == 1}
@@ -133,7 +142,7 @@ class _Rewriting:
         moments = self._moments(value)
         if moments is not None:
             moments = moments / np.outer(factors, factors)
-        found = rounded(weights * factors[:, None], moments, widest.tolist())
+        found = rounded(weights * factors[:, None], moments, widest.tolist(), largest=self._largest)
         return found._replace(exact=found.exact / factors[widest, None])
 
     def _moments(self, value: str) -> NDArray[np.float32] | None:
@@ -181,7 +190,7 @@ class _Rewriting:
         """
         name, value, writer = product.output, product.input, self._writer
         end = _apart(len(product.weights)) if value in self._parted else 0
-        weights = rounded(product.weights, self._moments(value), range(end))
+        weights = rounded(product.weights, self._moments(value), range(end), largest=self._largest)
         total = writer.constant(f"{name}/bias", product.bias)
         rest = value
         if value in self._parted:

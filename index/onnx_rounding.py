@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-LARGEST = 127  # magnitude of a code
+LARGEST = 127  # magnitude of a code of 8 bits
 _DAMPING = 0.01  # of the mean of the moments' diagonal, added to it; 0.001 and 0.1 do as well
 _BLOCK = 64  # rows whose errors are handed on together
 
@@ -27,21 +27,28 @@ class Rounded(NamedTuple):
     exact: Floats  # (n_exact, outputs)
 
 
-def rounded(weights: Floats, moments: Floats | None, exact: Sequence[int] = ()) -> Rounded:
+def rounded(
+    weights: Floats,
+    moments: Floats | None,
+    exact: Sequence[int] = (),
+    *,
+    largest: int = LARGEST,
+) -> Rounded:
     """The weights (inputs, outputs) in 8 bits, but for some inputs.
 
     Args:
         weights: what the inputs are multiplied with.
         moments: (inputs, inputs), the sum of x xᵀ over inputs x; None rounds to the nearest.
         exact: the places of the inputs that keep weights in float32.
+        largest: magnitude of a code, at most LARGEST.
     """
     kept = np.array(exact, np.int64)
     coarse = weights.astype(np.float64)
     coarse[kept] = 0
-    largest = np.maximum(np.abs(coarse).max(axis=0), np.finfo(np.float32).tiny)
-    scales = (largest / LARGEST).astype(np.float32)
+    ranges = np.maximum(np.abs(coarse).max(axis=0), np.finfo(np.float32).tiny)
+    scales = (ranges / largest).astype(np.float32)
     if moments is None:
-        return Rounded(_codes(coarse / scales), scales, weights[kept])
+        return Rounded(_codes(coarse / scales, largest), scales, weights[kept])
     sizes = np.diag(moments).copy()
     sizes[kept] = -1
     order = np.argsort(-sizes, kind="stable")
@@ -53,7 +60,7 @@ def rounded(weights: Floats, moments: Floats | None, exact: Sequence[int] = ()) 
         stop = min(start + _BLOCK, end)
         errors = np.empty((stop - start, weights.shape[1]))
         for row in range(start, stop):
-            codes[order[row]] = _codes(left[row] / scales)
+            codes[order[row]] = _codes(left[row] / scales, largest)
             error = (left[row] - codes[order[row]] * scales) / passes_on[row, row]
             left[row + 1 : stop] -= np.outer(passes_on[row, row + 1 : stop], error)
             errors[row - start] = error
@@ -62,8 +69,8 @@ def rounded(weights: Floats, moments: Floats | None, exact: Sequence[int] = ()) 
     return Rounded(codes, scales, left[places].astype(np.float32))
 
 
-def _codes(values: NDArray[np.floating]) -> NDArray[np.int8]:
-    codes: NDArray[np.int8] = np.clip(np.rint(values), -LARGEST, LARGEST).astype(np.int8)
+def _codes(values: NDArray[np.floating], largest: int) -> NDArray[np.int8]:
+    codes: NDArray[np.int8] = np.clip(np.rint(values), -largest, largest).astype(np.int8)
     return codes
 
 

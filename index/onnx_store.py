@@ -26,7 +26,7 @@ from scisearch.index.models import Kind, ResolvedModel
 
 Form = Literal["int8", "float32", "none"]  # none: PyTorch computes this model
 
-_VERSION = 6  # of how a form is made; raised where other bytes would come out
+_VERSION = 7  # of how a form is made; raised where other bytes would come out
 _INSTRUCTIONS = {"avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
 
 

@@ -53,6 +53,20 @@ def prepare(corpora: Path, output: Path, **options: Any) -> None:
     click.echo(told)
 
 
+@main.command("dev-collections")
+@click.argument("corpora", type=_PATH)
+@click.option("--output", "-o", type=_PATH, required=True, help="Gets a folder for each.")
+@click.option("--queries", default=150, show_default=True, help="Of a collection, at most.")
+@click.option("--only", multiple=True, help="Its name; all by default.")
+def dev_collections(corpora: Path, output: Path, queries: int, only: tuple[str, ...]) -> None:
+    """Cut collections to choose settings on out of CORPORA, with queries that were held out."""
+    from scisearch.benchmarks.science_training.dev_collections import write_dev_collections
+
+    told = write_dev_collections(corpora, output, queries=queries, only=only)
+    for name, (documents, asked) in told.items():
+        click.echo(f"{output / name}: {documents} documents, {asked} queries")
+
+
 @main.command()
 @click.argument("packed", type=_PATH)
 @click.option("--base", type=_PATH, required=True, help="A Hugging Face folder of a BERT.")

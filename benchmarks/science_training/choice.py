@@ -54,7 +54,7 @@ def choose(corpora: Path, caps: Caps) -> Choice:
 
 def _papers(corpora: Path, caps: Caps) -> Choice:
     draw = random.Random(caps.seed)
-    rows = _rows(corpora / "papers.parquet", ("doc_id", "title", "text"))
+    rows = relation_rows(corpora / "papers.parquet", ("doc_id", "title", "text"))
     known = {row["doc_id"]: (row["title"] or "", row["text"] or "") for row in rows}
     lists = [*_cited(corpora, known, caps, draw), *_described(corpora, known, caps, draw)]
     targets = {doc_id for one in lists for doc_id in one.positives}
@@ -82,7 +82,7 @@ def _cited(
             asking = next((one for one in groups[query].values() if one is not None), None)
             yield ChosenList(kind, PAPERS, query, _few(draw, found, most), asking, name)
     beside: dict[str, list[str]] = {}
-    for row in _rows(corpora / "cocitations.parquet", ("a_doc_id", "b_doc_id")):
+    for row in relation_rows(corpora / "cocitations.parquet", ("a_doc_id", "b_doc_id")):
         if row["a_doc_id"] in known and row["b_doc_id"] in known:
             beside.setdefault(row["a_doc_id"], []).append(row["b_doc_id"])
     # by the title, so that a paper that asks in vain for what it cites is not asked with either
@@ -109,7 +109,7 @@ def _described(
                 "heading", PAPERS, query.replace(":", ""), turned, None, "reading_lists"
             )
     words: dict[str, list[str]] = {}
-    for row in _rows(corpora / "keywords.parquet", ("query_text", "target_doc_id")):
+    for row in relation_rows(corpora / "keywords.parquet", ("query_text", "target_doc_id")):
         if row["query_text"] and row["target_doc_id"] in known:
             words.setdefault(row["target_doc_id"], []).append(row["query_text"])
     enough = [doc_id for doc_id, found in words.items() if len(found) > 1]
@@ -141,7 +141,7 @@ def _questions(corpora: Path, caps: Caps) -> Choice:
     draw = random.Random(caps.seed + 1)
     columns = ("query", "positive", "negative", "source", "kind", "licence_class")
     by_source: dict[str, list[dict[str, Any]]] = {}
-    for row in _rows(corpora / "questions.parquet", columns):
+    for row in relation_rows(corpora / "questions.parquet", columns):
         if row["licence_class"] in caps.licences and row["query"] and row["positive"]:
             by_source.setdefault(row["source"], []).append(row)
     passages: dict[str, str] = {}  # text -> doc_id
@@ -179,7 +179,7 @@ def _passage(passages: dict[str, str], text: str) -> str:
 def _grouped(path: Path, known: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
     """Query -> target doc_id -> the doc_id that asks, where it is known; in the file's order."""
     found: dict[str, dict[str, str | None]] = {}
-    for row in _rows(path, ("query_text", "query_doc_id", "target_doc_id")):
+    for row in relation_rows(path, ("query_text", "query_doc_id", "target_doc_id")):
         # some citing papers are known by their id alone
         if row["query_text"] and row["target_doc_id"] in known:
             found.setdefault(row["query_text"], {})[row["target_doc_id"]] = row["query_doc_id"]
@@ -200,7 +200,12 @@ def _few(draw: random.Random, values: Sequence[str], count: int) -> tuple[str, .
     return tuple(_some(draw, values, count))
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def relation_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a file of the corpora, with these columns alone.
+
+    Raises:
+        TrainingError: it cannot be read, or lacks a column.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -35,6 +35,19 @@ def test_without_moments_to_the_nearest() -> None:
     assert np.abs(found.codes * found.scales - weights).max() <= 0.501 * found.scales.max()
 
 
+def test_codes_are_no_larger_than_asked() -> None:
+    weights, tokens = correlated()
+    whole, small = (
+        rounded(weights, tokens.T @ tokens),
+        rounded(weights, tokens.T @ tokens, EXACT, largest=64),
+    )
+    assert np.abs(whole.codes).max() == 127
+    assert np.abs(small.codes).max() == 64
+    assert error(weights, tokens, whole) < error(
+        weights, tokens, rounded(weights, None, largest=64)
+    )
+
+
 def test_correlated_inputs_take_up_each_others_errors() -> None:
     weights, tokens = correlated()
     plain = error(weights, tokens, rounded(weights, None))

@@ -1,0 +1,224 @@
+"""Collections to choose settings on, cut out of the corpora: queries that are never learned from.
+
+Each is a folder as `search benchmark`, `tune` and `fit-reranker` read it. Narrow ones have all the
+documents about one subject, so that the first stages' candidates are alike, as in a collection of
+one field; wide ones have some of everything. Whether a query is held out is told by a hash of its
+text (`caps.py`), so these folders can be made again from the same corpora to the byte.
+"""
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from scisearch.benchmarks.science_training.caps import Caps
+from scisearch.benchmarks.science_training.choice import (
+    PAPERS,
+    QUESTIONS,
+    Choice,
+    ChosenList,
+    choose,
+    relation_rows,
+)
+from scisearch.index.errors import ConfigError
+
+Document = tuple[str, str]  # title and text
+Topic = tuple[str, Mapping[str, int]]  # a query and the gains of the doc_ids that answer it
+
+_ALL = 10**9
+_FEWEST = 15  # queries of a collection that is worth its index
+_DISTRACTORS = 12_000  # documents of a wide collection beside those that answer
+
+# A document is about a subject when this is found in its title or text.
+SUBJECTS: Mapping[str, tuple[str, str]] = {
+    "cancer": (QUESTIONS, r"\b(cancer|carcinoma|tumou?r|leuk(a)?emia|lymphoma)"),
+    "diabetes": (QUESTIONS, r"\b(diabet|insulin|glyc(a)?emi)"),
+    "heart": (QUESTIONS, r"\b(heart|cardiac|coronary|myocardial)"),
+    "covid": (QUESTIONS, r"\b(covid|sars-cov|coronavirus)"),
+    "visualization": (PAPERS, r"\bvisuali[sz]"),
+    "linguistics": (PAPERS, r"\b(linguistic|treebank|parsing|machine translation|lexical)"),
+    "reinforcement-learning": (PAPERS, r"\breinforcement learning"),
+    "graph-networks": (PAPERS, r"\bgraph (neural|convolution|attention|network|representation)"),
+}
+# Fields whose papers have author keywords that many others have too: topics with many answers.
+FIELDS: Mapping[str, str] = {
+    "plants-and-food": "europepmc",
+    "visualization-topics": "vispubdata",
+    "linguistics-topics": "acl_anthology",
+    "learning-topics": "openreview",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DevCollection:
+    """What is written to one folder."""
+
+    name: str
+    documents: Mapping[str, Document]
+    topics: Sequence[Topic]
+
+
+def write_dev_collections(
+    corpora: Path,
+    output: Path,
+    *,
+    queries: int = 150,
+    only: Sequence[str] = (),
+    seed: int = 20261129,
+) -> dict[str, tuple[int, int]]:
+    """Write a folder for each collection into `output`; name -> documents, queries.
+
+    Args:
+        corpora: a folder of corpora with their relations.
+        output: made where it is not there; folders in it with these names are overwritten.
+        queries: of each collection at most, drawn at random.
+        only: names; all by default.
+        seed: of what is drawn.
+
+    Raises:
+        ConfigError: a name is unknown, or a folder cannot be written.
+        TrainingError: a file of the corpora cannot be read.
+    """
+    known = ("questions", "papers", *SUBJECTS, *FIELDS)
+    for name in only:
+        if name not in known:
+            raise ConfigError(f"dev collection {name!r}; expected one of {', '.join(known)}")
+    asked = set(only or known)
+    told: dict[str, tuple[int, int]] = {}
+    for one in _collections(corpora, asked, seed=seed):
+        draw = random.Random(f"{seed} {one.name}")
+        topics = draw.sample(one.topics, min(queries, len(one.topics)))
+        if len(topics) >= _FEWEST:
+            _write(output / one.name, one.documents, topics)
+            told[one.name] = (len(one.documents), len(topics))
+    return told
+
+
+def _collections(corpora: Path, asked: set[str], *, seed: int) -> Iterator[DevCollection]:
+    if asked & {"questions", "papers", *SUBJECTS}:
+        choice = choose(corpora, _held_out())
+        for name, corpus in (("questions", QUESTIONS), ("papers", PAPERS)):
+            if name in asked:
+                yield wide(name, choice, corpus, seed=seed)
+        for name, (corpus, pattern) in SUBJECTS.items():
+            if name in asked:
+                yield narrow(name, choice, corpus, pattern)
+    for name, source in FIELDS.items():
+        if name in asked:
+            yield many_answers(name, corpora, source)
+
+
+def _held_out() -> Caps:
+    """All queries that are held out, among all documents."""
+    kinds = dict.fromkeys(("citation", "context", "tldr", "heading", "keywords"), _ALL)
+    return Caps(
+        kinds={**kinds, "cocitation": _ALL, "sentence": 0, "title": 0},
+        sources={},
+        other_source=_ALL,
+        more_passages=_ALL,
+        papers=_ALL,
+        licences=("open", "share-alike", "unstated"),
+        held="only",
+    )
+
+
+def wide(name: str, choice: Choice, corpus: str, *, seed: int) -> DevCollection:
+    """All held-out lists of a corpus, their documents and some of the others."""
+    topics = _topics(choice.lists, corpus, choice.documents[corpus])
+    answers = {doc_id for _, gains in topics for doc_id in gains}
+    others = [doc_id for doc_id in choice.documents[corpus] if doc_id not in answers]
+    draw = random.Random(seed)
+    kept = answers | set(draw.sample(others, min(_DISTRACTORS, len(others))))
+    return DevCollection(name, _some(choice.documents[corpus], kept.__contains__), topics)
+
+
+def narrow(name: str, choice: Choice, corpus: str, pattern: str) -> DevCollection:
+    """The documents in which the pattern is found, and the held-out lists that they answer."""
+    found = re.compile(pattern, re.IGNORECASE)
+    held = choice.documents[corpus]
+    documents = {i: pair for i, pair in held.items() if found.search(" ".join(pair))}
+    return DevCollection(name, documents, _topics(choice.lists, corpus, documents))
+
+
+def many_answers(
+    name: str, corpora: Path, source: str, *, fewest: int = 3, most: int = 60
+) -> DevCollection:
+    """Two author keywords that papers share: gain 2 for a paper that has both, 1 for one of them.
+
+    The pair must stand on at least `fewest` papers, and at most `most` may have either; none of the
+    two may be a part of the other. What a paper is about and its authors did not say counts as
+    irrelevant, so these judgements are not complete.
+    """
+    documents = {
+        row["doc_id"]: (row["title"] or "", row["text"] or "")
+        for row in relation_rows(corpora / "papers.parquet", ("doc_id", "title", "text", "source"))
+        if row["source"] == source
+    }
+    papers: dict[str, set[str]] = {}  # keyword -> doc_ids
+    words: dict[str, set[str]] = {}  # doc_id -> keywords
+    for row in relation_rows(corpora / "keywords.parquet", ("query_text", "target_doc_id")):
+        word, doc_id = (row["query_text"] or "").strip().lower(), row["target_doc_id"]
+        if doc_id in documents and len(word) > 2:
+            papers.setdefault(word, set()).add(doc_id)
+            words.setdefault(doc_id, set()).add(word)
+    pairs = {
+        pair for own in words.values() for pair in combinations(sorted(own), 2) if _apart(*pair)
+    }
+    topics: list[Topic] = []
+    for first, second in sorted(pairs):
+        both, either = papers[first] & papers[second], papers[first] | papers[second]
+        if len(both) >= fewest and len(either) <= most:
+            gains = {doc_id: 2 if doc_id in both else 1 for doc_id in sorted(either)}
+            topics.append((f"{first} and {second}", gains))
+    return DevCollection(name, documents, topics)
+
+
+def _apart(first: str, second: str) -> bool:
+    """Whether neither keyword is a part of the other."""
+    return first not in second and second not in first
+
+
+def _topics(
+    lists: Iterable[ChosenList], corpus: str, documents: Mapping[str, Document]
+) -> list[Topic]:
+    """The queries that a document of these answers, each once."""
+    found: dict[str, dict[str, int]] = {}
+    for one in lists:
+        if one.corpus == corpus:
+            own = {i: 1 for i in one.positives if i in documents and i != one.asking}
+            found.setdefault(one.query, {}).update(own)
+    return [(query, gains) for query, gains in found.items() if gains]
+
+
+def _some(documents: Mapping[str, Document], wanted: Callable[[str], bool]) -> dict[str, Document]:
+    return {doc_id: pair for doc_id, pair in documents.items() if wanted(doc_id)}
+
+
+def _write(folder: Path, documents: Mapping[str, Document], topics: Sequence[Topic]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        columns = {
+            "doc_id": list(documents),
+            "title": [title for title, _ in documents.values()],
+            "text": [text for _, text in documents.values()],
+        }
+        pq.write_table(pa.table(columns), folder / "corpus.parquet")
+        lines = [{"query_id": f"d{n}", "text": query} for n, (query, _) in enumerate(topics)]
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (folder / "queries.jsonl").write_text(text, encoding="utf-8")
+        judged = "".join(
+            f"d{n} 0 {doc_id} {gain}\n"
+            for n, (_, gains) in enumerate(topics)
+            for doc_id, gain in gains.items()
+        )
+        (folder / "qrels.tsv").write_text(judged, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: cannot be written ({error.strerror}), expected a folder of your own"
+        ) from error
