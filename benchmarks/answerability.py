@@ -50,6 +50,10 @@ class Answerability:
     foreign_median: float
     thresholds: tuple[Threshold, ...]
 
+    def refusing(self, share: float) -> Threshold:
+        """The threshold for one of the shares of REFUSED."""
+        return self.thresholds[REFUSED.index(share)]
+
 
 def answerability(
     index: str | Path,

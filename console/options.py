@@ -1,6 +1,6 @@
 """The options that several commands share, and what becomes of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -194,12 +194,10 @@ def search_config(
         ConfigError: the file cannot be read, or a value does not fit.
     """
     from scisearch.index.models import built_in_model
-    from scisearch.rerank.config_file import config_of, read_config
+    from scisearch.rerank.config_file import config_of
 
-    path = options.pop("config")
-    settings = {"cutoff": cutoff, **options}
-    if path is not None:
-        settings |= {k: value for k, value in read_config(path).items() if not _typed(k)}
+    of_file = _of_file(options.pop("config"))
+    settings = {"cutoff": cutoff, **options, **of_file}
     if shows_top:
         settings.setdefault("auto_top", settings["cutoff"])
         named = settings.get("reranker")
@@ -207,6 +205,29 @@ def search_config(
         if ours and settings.get("min_probability") is None:
             settings["rerank"] = settings.get("rerank") or "auto"
     return config_of({name: value for name, value in settings.items() if value is not None})
+
+
+def given_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user set of a SearchConfig: in the --config file, and above it what was typed.
+
+    `options` are those that `search_config` takes, and are not changed.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    from scisearch.rerank.config_file import KEYS
+
+    typed = {name: options[name] for name in KEYS if name in options and _typed(name)}
+    return {**_of_file(options["config"]), **typed}
+
+
+def _of_file(path: Path | None) -> dict[str, Any]:
+    """The settings of a --config file that were not typed as well."""
+    from scisearch.rerank.config_file import read_config
+
+    if path is None:
+        return {}
+    return {name: value for name, value in read_config(path).items() if not _typed(name)}
 
 
 def _typed(option: str) -> bool:

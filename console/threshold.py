@@ -1,11 +1,13 @@
 """How far probabilities tell queries apart, as text."""
 
-from scisearch.benchmarks.answerability import Answerability
+from pathlib import Path
+
+from scisearch.benchmarks.answerability import Answerability, Threshold
 from scisearch.console.tables import Table
 
 
-def render_answerability(report: Answerability) -> str:
-    """The area under the curve, and a row for each threshold."""
+def render_answerability(report: Answerability, kept: Path | None = None) -> str:
+    """The area under the curve, a row for each threshold, and where one was kept."""
     rows = [
         [f"{one.probability:.3f}", f"{one.own_answered:.0%}", f"{one.foreign_answered:.0%}"]
         for one in report.thresholds
@@ -20,5 +22,16 @@ def render_answerability(report: Answerability) -> str:
             f" interval {report.low:.3f} to {report.high:.3f}; 0.5 is chance)",
             "",
             Table(header, rows).plain(),
+            *([] if kept is None else ["", f"kept in {kept} (--config {kept})"]),
         ]
     )
+
+
+def kept_comments(report: Answerability, chosen: Threshold, command: str) -> list[str]:
+    """What the config file says of the threshold in it."""
+    return [
+        f"Written by: {command}",
+        f"min_probability: {chosen.own_answered:.0%} of {report.n_own} own queries have a hit,"
+        f" {chosen.foreign_answered:.0%} of {report.n_foreign} foreign ones"
+        f" (AUC {report.auc:.3f}, {report.low:.3f} to {report.high:.3f}).",
+    ]

@@ -16,6 +16,7 @@ from scisearch.index.builder import build_index
 from scisearch.index.errors import ConfigError, ModelError
 from scisearch.pipeline import SearchPipeline
 from scisearch.rerank.calibration import Calibration
+from scisearch.rerank.config_file import read_config
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.retrieval.ranking import Query
 
@@ -124,6 +125,35 @@ def test_the_command_filters_queries_and_runs(
     assert result.exit_code == 0, result.output
     lines = (tmp_path / "likely.run").read_text().splitlines()
     assert [line.split()[2] for line in lines] == [hit["doc_id"] for hit in content["hits"]]
+
+
+def test_a_chosen_threshold_is_kept_as_a_config(
+    index: Path, calibrated: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "own.tsv").write_text("a\tgene\nb\tcells of a gene\n")
+    (tmp_path / "foreign.tsv").write_text("x\tnothing here\ny\tprotein\n")
+    (tmp_path / "mine.toml").write_text("[first_stage]\ndepth = 7\n[rerank]\nweight = 0.9\n")
+    kept = tmp_path / "kept.toml"
+    call = ["threshold", str(tmp_path / "own.tsv"), "--foreign", str(tmp_path / "foreign.tsv")]
+    call += ["--index", str(index), "--reranker", str(calibrated), "--offline"]
+    call += ["--config", str(tmp_path / "mine.toml"), "--rerank-weight", "1"]
+    shown = CliRunner().invoke(main, [*call, "-o", str(kept), "--refuse", "0.8"])
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.endswith(f"kept in {kept} (--config {kept})\n")
+    report = json.loads(CliRunner().invoke(main, [*call, "-o", str(kept), "--json"]).stdout)
+    assert report["config"] == str(kept)
+    assert read_config(kept) == {
+        "mode": "rerank",
+        "depth": 7,
+        "reranker": str(calibrated),
+        "rerank_weight": 1,
+        "min_probability": report["thresholds"][2]["probability"],
+        "offline": True,
+    }
+    again = ["query", "gene", "--index", str(index), "--config", str(kept), "--json"]
+    hits = json.loads(CliRunner().invoke(main, again).stdout)["hits"]
+    assert all(hit["probability"] >= report["thresholds"][2]["probability"] for hit in hits)
+    assert "# min_probability: " in kept.read_text()
 
 
 def test_the_command_chooses_a_threshold(index: Path, calibrated: Path, tmp_path: Path) -> None:
