@@ -29,7 +29,6 @@ Document = tuple[str, str]  # title and text
 Topic = tuple[str, Mapping[str, int]]  # a query and the gains of the doc_ids that answer it
 
 _ALL = 10**9
-_FEWEST = 15  # queries of a collection that is worth its index
 _DISTRACTORS = 12_000  # documents of a wide collection beside those that answer
 
 # A document is about a subject when this is found in its title or text.
@@ -66,6 +65,7 @@ def write_dev_collections(
     output: Path,
     *,
     queries: int = 150,
+    fewest: int = 15,
     only: Sequence[str] = (),
     seed: int = 20261129,
 ) -> dict[str, tuple[int, int]]:
@@ -75,6 +75,7 @@ def write_dev_collections(
         corpora: a folder of corpora with their relations.
         output: made where it is not there; folders in it with these names are overwritten.
         queries: of each collection at most, drawn at random.
+        fewest: queries of a collection that is worth its index; one with fewer is left out.
         only: names; all by default.
         seed: of what is drawn.
 
@@ -91,7 +92,7 @@ def write_dev_collections(
     for one in _collections(corpora, asked, seed=seed):
         draw = random.Random(f"{seed} {one.name}")
         topics = draw.sample(one.topics, min(queries, len(one.topics)))
-        if len(topics) >= _FEWEST:
+        if len(topics) >= fewest:
             _write(output / one.name, one.documents, topics)
             told[one.name] = (len(one.documents), len(topics))
     return told
