@@ -231,18 +231,31 @@ class RerankStage:
         return dict(zip(head.ordinals.tolist(), probabilities.tolist(), strict=True))
 
     def _likely(self, outcome: Reranked, least: float | None) -> Reranked:
-        """The outcome with only likely documents in its final list, and a note of how many went."""
+        """The outcome with only likely documents in its final list, and notes of how many went."""
         if least is None:
             return outcome
         final = outcome.stages["final"]
-        chances = [outcome.probabilities.get(ordinal, -1.0) for ordinal in final.ordinals.tolist()]
-        kept = np.array(chances, dtype=np.float32) >= np.float32(least)
-        gone = len(final) - int(kept.sum())
-        if not gone:
+        chances = np.array(
+            [outcome.probabilities.get(ordinal, -1.0) for ordinal in final.ordinals.tolist()],
+            np.float32,
+        )
+        kept = chances >= np.float32(least)
+        if kept.all():
             return outcome
-        note = f"{gone} candidates are less likely to be relevant than {least:g} and left out"
+        unscored = int((chances < 0).sum())
+        gone = len(final) - int(kept.sum()) - unscored
+        notes = []
+        if gone:
+            notes.append(
+                f"{gone} candidates are less likely to be relevant than {least:g} and left out"
+            )
+        if unscored:
+            notes.append(
+                f"{unscored} candidates were not reranked and are left out: how likely they are is"
+                " not known"
+            )
         stages = {**outcome.stages, "final": Scored(final.ordinals[kept], final.scores[kept])}
-        return replace(outcome, stages=stages, notes=(*outcome.notes, note))
+        return replace(outcome, stages=stages, notes=(*outcome.notes, *notes))
 
 
 def _after(first: Reranked | None, outcome: Reranked) -> Reranked:

@@ -76,7 +76,11 @@ def test_only_likely_documents_that_were_scored_are_left(index: Path, calibrated
     assert likely.run([Query("q", "gene")]) == [found.ranked_list()]
 
     scored = config(calibrated, min_probability=0.0, rerank_depth=2)
-    assert len(SearchPipeline.open(index, scored).search("gene").hits) == 2
+    two = SearchPipeline.open(index, scored).search("gene")
+    assert len(two.hits) == 2
+    assert two.notes == (
+        "4 candidates were not reranked and are left out: how likely they are is not known",
+    )
     rest = SearchPipeline.open(index, config(calibrated, rerank_depth=2)).search("gene")
     assert [hit.probability is None for hit in rest.hits] == [False] * 2 + [True] * 4
 
