@@ -41,5 +41,5 @@ def sums_are_exact(weight: int) -> bool:
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     codes = np.full((4, _INPUTS), 255, np.uint8)
-    sums = session.run(None, {"codes": codes})[0]
-    return bool((sums == codes.astype(np.int64) @ weights.astype(np.int64)).all())
+    sums = np.asarray(session.run(None, {"codes": codes})[0])
+    return np.array_equal(sums, codes.astype(np.int64) @ weights.astype(np.int64))
