@@ -41,11 +41,7 @@ _TINY = 1e-6  # what a token of any sign is divided by at least: one of zeros st
 
 
 def quantised(
-    model: "ModelProto",
-    seen: Mapping[str, Seen],
-    *,
-    float_share: float = 0,
-    largest: int | None = None,
+    model: "ModelProto", seen: Mapping[str, Seen], *, float_share: float = 0
 ) -> "ModelProto":
     """A copy of the model with its products in 8 bits, and large embeddings in half precision.
 
@@ -55,13 +51,12 @@ def quantised(
             name are left as wide as they are, and their weights rounded to the nearest.
         float_share: in [0, 1): of a layer norm's channels before attention, rounded down, that
             stay float32.
-        largest: magnitude of a weight's code; None: what this processor computes rightly.
     """
     from onnx import ModelProto
 
     copy = ModelProto()
     copy.CopyFrom(model)
-    _Rewriting(copy, seen, float_share, largest_code() if largest is None else largest).run()
+    _Rewriting(copy, seen, float_share).run()
     halve_tables(copy)
     return copy
 
@@ -69,11 +64,9 @@ def quantised(
 class _Rewriting:
     """Replaces nodes; new ones stand where the first of the old ones stood."""
 
-    def __init__(
-        self, model: "ModelProto", seen: Mapping[str, Seen], float_share: float, largest: int
-    ) -> None:
+    def __init__(self, model: "ModelProto", seen: Mapping[str, Seen], float_share: float) -> None:
         self._model = model
-        self._largest = largest
+        self._largest = largest_code()
         self._writer = GraphWriter(tensor.name for tensor in model.graph.initializer)
         self._operators = {node.output[0]: node.op_type for node in model.graph.node}
         one_token = {name for name, one in seen.items() if one.length == 1}

@@ -1,20 +1,22 @@
-"""Collections to choose settings on, cut out of the corpora: queries that are never learned from.
+"""Collections to choose settings on, cut out of the corpora.
 
 Each is a folder as `search benchmark`, `tune` and `fit-reranker` read it. Narrow ones have all the
 documents about one subject, so that the first stages' candidates are alike, as in a collection of
-one field; wide ones have some of everything. Whether a query is held out is told by a hash of its
-text (`caps.py`), so these folders can be made again from the same corpora to the byte.
+one field; wide ones have some of everything. Their queries are never learned from. Which ones is
+told by a hash of their text (`caps.py`), so these folders can be made again from the same corpora
+to the byte. Topics of two keywords with many answers are not held out: a training list may ask for
+one of their papers with the same keywords.
 """
 
 import json
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
-from scisearch.benchmarks.science_training.caps import Caps
+from scisearch.benchmarks.science_training.caps import Caps, large_caps
 from scisearch.benchmarks.science_training.choice import (
     PAPERS,
     QUESTIONS,
@@ -114,14 +116,15 @@ def _collections(corpora: Path, asked: set[str], *, seed: int) -> Iterator[DevCo
 
 def _held_out() -> Caps:
     """All queries that are held out, among all documents."""
-    kinds = dict.fromkeys(("citation", "context", "tldr", "heading", "keywords"), _ALL)
-    return Caps(
-        kinds={**kinds, "cocitation": _ALL, "sentence": 0, "title": 0},
+    asked = ("citation", "context", "tldr", "heading", "keywords", "cocitation")
+    kinds = dict.fromkeys(asked, _ALL)
+    return replace(
+        large_caps(),
+        kinds={**kinds, "sentence": 0, "title": 0},
         sources={},
         other_source=_ALL,
         more_passages=_ALL,
         papers=_ALL,
-        licences=("open", "share-alike", "unstated"),
         held="only",
     )
 
@@ -133,7 +136,8 @@ def wide(name: str, choice: Choice, corpus: str, *, seed: int) -> DevCollection:
     others = [doc_id for doc_id in choice.documents[corpus] if doc_id not in answers]
     draw = random.Random(seed)
     kept = answers | set(draw.sample(others, min(_DISTRACTORS, len(others))))
-    return DevCollection(name, _some(choice.documents[corpus], kept.__contains__), topics)
+    documents = {i: pair for i, pair in choice.documents[corpus].items() if i in kept}
+    return DevCollection(name, documents, topics)
 
 
 def narrow(name: str, choice: Choice, corpus: str, pattern: str) -> DevCollection:
@@ -192,10 +196,6 @@ def _topics(
             own = {i: 1 for i in one.positives if i in documents and i != one.asking}
             found.setdefault(one.query, {}).update(own)
     return [(query, gains) for query, gains in found.items() if gains]
-
-
-def _some(documents: Mapping[str, Document], wanted: Callable[[str], bool]) -> dict[str, Document]:
-    return {doc_id: pair for doc_id, pair in documents.items() if wanted(doc_id)}
 
 
 def _write(folder: Path, documents: Mapping[str, Document], topics: Sequence[Topic]) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from scisearch.benchmarks.answerability import REFUSED, answerability, told_apart
 from scisearch.benchmarks.latency import spread_queries
+from scisearch.cli import threshold_command
 from scisearch.index.errors import RankingError
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.retrieval.ranking import Query
@@ -47,6 +48,13 @@ def test_the_interval_is_narrow_where_there_is_no_doubt() -> None:
     mixed = told_apart(np.linspace(0, 1, 40), np.linspace(-0.2, 0.8, 40))
     assert 0.1 < mixed.high - mixed.low < 0.3
     assert mixed.low < mixed.auc < mixed.high
+
+
+def test_the_command_offers_the_shares_of_the_report() -> None:
+    (refuse,) = (one for one in threshold_command.params if one.name == "refuse")
+    assert [float(share) for share in refuse.type.choices] == list(REFUSED)  # type: ignore[attr-defined]
+    report = told_apart(np.array([0.5]), np.arange(10) / 10)
+    assert [report.refusing(share) for share in REFUSED] == list(report.thresholds)
 
 
 def test_queries_are_taken_from_all_of_the_file() -> None:
