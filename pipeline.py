@@ -1,7 +1,7 @@
 """How a query flows: candidates from the first stages, fused, reranked, cut.
 
 bm25  ─┐
-├─ fuse ─ best `rerank_depth` ─ cross-encoder ─ interpolate ─ best `cutoff`
+├─ fuse ─ best `rerank_depth` ─ phrases ─ cross-encoder ─ interpolate ─ best `cutoff`
 dense ─┘
 """
 
@@ -33,6 +33,7 @@ from scisearch.retrieval.ranking import (
 from scisearch.retrieval.results import Ranking, RerankEffort, SearchResult, search_hits
 
 if TYPE_CHECKING:
+    from scisearch.rerank.phrases import PhraseMatcher
     from scisearch.rerank.stage import RerankStage
     from scisearch.retrieval.dense import DenseRetriever
 
@@ -218,6 +219,12 @@ class SearchPipeline:
 
         return open_rerank_stage(self.index, self.config)
 
+    @cached_property
+    def _phrases(self) -> "PhraseMatcher":
+        from scisearch.rerank.phrases import PhraseMatcher
+
+        return PhraseMatcher(self.index)
+
     def _rank(
         self,
         texts: Sequence[str],
@@ -257,10 +264,12 @@ class SearchPipeline:
             stages = [self._fused(legs) for legs in found]
         if self.mode != "rerank":
             return [Ranking(one, self.notes) for one in stages]
-        fused = [list(one.values())[-1] for one in stages]
+        with watch.stage("phrases"):
+            stages = [self._with_phrases(*one) for one in zip(texts, stages, strict=True)]
+        candidates = [list(one.values())[-1] for one in stages]
         reranked = self._reranker.rerank(
             texts,
-            fused,
+            candidates,
             depth=self.config.rerank_depth,
             limits=self.config.limits,
             top=self.config.auto_top,
@@ -297,6 +306,13 @@ class SearchPipeline:
             return dict(legs)
         id_rank, vectors_of = self.index.documents.id_rank, self.index.vectors_of
         return {**legs, "fused": self._fusion.fuse(legs, id_rank, vectors_of)}
+
+    def _with_phrases(self, text: str, stages: dict[str, Scored]) -> dict[str, Scored]:
+        """The stages and the list by phrases, unless it is the last one as it was."""
+        fused = list(stages.values())[-1]
+        depth, weight = self.config.rerank_depth, self.config.phrase_weight
+        found = self._phrases.reordered(text, fused, depth=depth, weight=weight)
+        return stages if found is fused else {**stages, "phrases": found}
 
     # -- borders -----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ through the cross-encoder, once ─► nDCG@10 of every interpolation ─► nes
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,13 @@ from scisearch.index.errors import ConfigError
 from scisearch.index.opened import OpenIndex
 from scisearch.index.progress import NoProgress, Progress
 from scisearch.rerank.open_stage import open_rerank_stage
+from scisearch.rerank.phrases import PhraseMatcher
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.rerank.stage import RerankStage
 from scisearch.retrieval.encoder_fusion import fusion_of
 
 _LEAST_QUERIES = 10
+_KEPT = 4096  # documents whose terms are remembered: many queries have them at several settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +180,14 @@ def _systems(
         )
         scores = ScoreFile(request.work / "scores.jsonl", fingerprint)
         scores.score(reranker, candidates(lists, heads), progress=progress)
+        phrases, weight = PhraseMatcher(index, kept=_KEPT), request.search.phrase_weight
         tables["rerank"] = rerank_tables(
             lists,
             heads,
             scores,
             grid,
             id_rank=id_rank,
+            reordered=partial(phrases.reordered, depth=grid.deepest_rerank, weight=weight),
             reading_of=reranker.reading,
             progress=progress,
         )

@@ -124,6 +124,7 @@ def settings_of_system(
         settings["neighbour_weight"] = fusion.neighbour_weight
     if system == "rerank":
         settings["rerank_depth"], interpolation = grid.reranks[places[1]]
+        settings["phrase_weight"] = models.phrase_weight
         if not interpolation.depends:  # else it is the model's own, which no config can say
             settings["rerank_weight"] = interpolation.weight
             settings["rerank_normalisation"] = interpolation.normalisation

@@ -77,12 +77,14 @@ def rerank_tables(
     grid: Grid,
     *,
     id_rank: IdRank,
+    reordered: Callable[[str, Scored], Scored],
     reading_of: Callable[[Ordinals], Reading],
     progress: Progress,
 ) -> dict[int, Table]:
     """Place of a fusion -> the table of every reranking of its candidates.
 
-    `reading_of` gives what a weight may depend on, of candidates in fused order.
+    `reordered` gives a query's candidates as they are reranked, from the fused ones; `reading_of`
+    what a weight may depend on, of candidates in that order.
     """
     depths = dict.fromkeys(depth for depth, _ in grid.reranks)
     by_depth = {d: [one for depth, one in grid.reranks if depth == d] for d in depths}
@@ -91,18 +93,13 @@ def rerank_tables(
         for place, of in heads.items():
             rows = []
             for one, head in zip(lists, of, strict=True):
-                logits = scores.logits(one.query.query_id, head.ordinals)
-                reading = reading_of(head.ordinals)
-                parts = [
-                    interpolated_row(
-                        head.cut(d),
-                        logits[:d],
-                        [setting.for_query(reading) for setting in settings],
-                        id_rank,
-                        one.judged,
-                    )
-                    for d, settings in by_depth.items()
-                ]
+                parts = []
+                for depth, settings in by_depth.items():
+                    own = reordered(one.query.text, head.cut(depth))
+                    logits = scores.logits(one.query.query_id, own.ordinals)
+                    reading = reading_of(own.ordinals)
+                    weighed = [setting.for_query(reading) for setting in settings]
+                    parts.append(interpolated_row(own, logits, weighed, id_rank, one.judged))
                 rows.append(np.concatenate(parts))
                 progress.advance(1)
             tables[place] = np.array(rows)

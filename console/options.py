@@ -118,6 +118,12 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
         " the 30 that the small sibling puts first."
         "  [default: full; a query with a built-in cross-encoder: auto]",
     ),
+    click.option(
+        "--phrase-weight",
+        default=1.0,
+        show_default=True,
+        help="Reranking: weight of the query's phrases in a text, beside fused scores; 0: none.",
+    ),
     reranker_option,
     click.option(
         "--rerank-weight",

@@ -164,9 +164,15 @@ class Documents:
         """The doc_id of each ordinal, in the order given."""
         return [self._string(0, ordinal) for ordinal in _ints(ordinals)]
 
+    def titles_and_texts(
+        self, ordinals: Sequence[int] | NDArray[np.integer]
+    ) -> list[tuple[str, str]]:
+        """The title and the text of each ordinal, in the order given."""
+        return [(self._string(1, i), self._string(2, i)) for i in _ints(ordinals)]
+
     def full_texts(self, ordinals: Sequence[int] | NDArray[np.integer]) -> list[str]:
         """The `full_text` of each ordinal, in the order given."""
-        return [full_text(self._string(1, i), self._string(2, i)) for i in _ints(ordinals)]
+        return [full_text(title, text) for title, text in self.titles_and_texts(ordinals)]
 
     def iter_full_texts(self, batch_size: int, title_weight: int = 1) -> Iterator[list[str]]:
         """The `full_text` of every document in ordinal order, `batch_size` at a time."""

@@ -42,6 +42,7 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "auto_top": ("rerank", "auto_top"),
     "budget_ms": ("rerank", "budget_ms"),
     "score_cache": ("rerank", "score_cache"),
+    "phrase_weight": ("rerank", "phrase_weight"),
     "rerank_weight": ("rerank", "weight"),
     "rerank_normalisation": ("rerank", "normalisation"),
     "min_probability": ("rerank", "min_probability"),

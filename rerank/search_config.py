@@ -1,5 +1,6 @@
 """What happens to a query: the stages that are used, and their numbers."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -15,6 +16,7 @@ Reranking = Literal["full", "auto", "cascade"]
 RERANKINGS: tuple[Reranking, ...] = get_args(Reranking)
 BM25Engine = Literal["bm25s", "rank-bm25"]
 BM25_ENGINES: tuple[BM25Engine, ...] = get_args(BM25Engine)
+PHRASE_WEIGHT = 1.0  # chosen on dev collections, see benchmarks/LOG.md, 2026-11-29
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class SearchConfig:
     score_cache: bool = False  # take logits that were computed before from the user's cache folder
     cutoff: int = 10  # hits that come out
     fusion: Fusion = field(default_factory=Fusion)
+    phrase_weight: float = PHRASE_WEIGHT  # beside the fused scores, mode rerank only; 0: none
     reranker: str | None = None  # hub id, folder or built-in name; None: the built-in, if any
     rerank_weight: float | None = None  # of the cross-encoder; None: the one kept with the model
     rerank_normalisation: Normalisation | None = None  # of both sides; None: the model's
@@ -59,8 +62,8 @@ class SearchConfig:
 
         Raises:
             ConfigError: a depth, cutoff or budget below 1, a weight or probability outside 0 to 1,
-                an unknown mode, engine, normalisation or runtime, or two options that exclude each
-                other.
+                a phrase weight below 0, an unknown mode, engine, normalisation or runtime, or two
+                options that exclude each other.
         """
         check_runtime(self.runtime)
         for name in ("depth", "rerank_depth", "auto_top", "cutoff"):
@@ -73,6 +76,10 @@ class SearchConfig:
                 f"BM25 engine {self.bm25_engine!r}; expected one of {', '.join(BM25_ENGINES)}"
             )
         Interpolation().changed(self.rerank_weight, self.rerank_normalisation)
+        if not 0 <= self.phrase_weight < math.inf:  # also false for NaN
+            raise ConfigError(
+                f"phrase weight {self.phrase_weight}; expected a number of at least 0 (0: none)"
+            )
         least = self.min_probability
         if least is not None and not 0 <= least <= 1:  # also true for NaN
             raise ConfigError(f"minimum probability {least}; expected a number from 0 to 1")

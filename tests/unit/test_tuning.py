@@ -122,6 +122,7 @@ def report(tmp_path: Path) -> TuningReport:
         again,
         grid,
         id_rank=ID_RANK,
+        reordered=lambda _, head: head,
         reading_of=stage.reading,
         progress=NoProgress(),
     )
