@@ -265,7 +265,10 @@ class SearchPipeline:
         if self.mode != "rerank":
             return [Ranking(one, self.notes) for one in stages]
         with watch.stage("phrases"):
-            stages = [self._with_phrases(*one) for one in zip(texts, stages, strict=True)]
+            stages = [
+                self._with_phrases(text, one, allowed)
+                for text, one in zip(texts, stages, strict=True)
+            ]
         candidates = [list(one.values())[-1] for one in stages]
         reranked = self._reranker.rerank(
             texts,
@@ -307,11 +310,13 @@ class SearchPipeline:
         id_rank, vectors_of = self.index.documents.id_rank, self.index.vectors_of
         return {**legs, "fused": self._fusion.fuse(legs, id_rank, vectors_of)}
 
-    def _with_phrases(self, text: str, stages: dict[str, Scored]) -> dict[str, Scored]:
+    def _with_phrases(
+        self, text: str, stages: dict[str, Scored], allowed: Mask | None
+    ) -> dict[str, Scored]:
         """The stages and the list by phrases, unless it is the last one as it was."""
         fused = list(stages.values())[-1]
         depth, weight = self.config.rerank_depth, self.config.phrase_weight
-        found = self._phrases.reordered(text, fused, depth=depth, weight=weight)
+        found = self._phrases.reordered(text, fused, depth=depth, weight=weight, allowed=allowed)
         return stages if found is fused else {**stages, "phrases": found}
 
     # -- borders -----------------------------------------------------------------------------

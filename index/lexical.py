@@ -176,12 +176,15 @@ class LexicalIndex:
         """Where a term's postings stand in `data`, `indices` and `tf`."""
         return slice(int(self.indptr[term_id]), int(self.indptr[term_id + 1]))
 
-    def document_frequency(self, term: str) -> int:
-        """In how many documents a term stands; 0 for one that none has."""
+    def document_frequency(self, term: str, allowed: NDArray[np.bool_] | None = None) -> int:
+        """In how many documents a term stands, of those `allowed`, (n_docs,), where it is given."""
         term_id = self.vocabulary.find(term)
         if term_id is None:
             return 0
-        return int(self.indptr[term_id + 1] - self.indptr[term_id])
+        column = self.column(term_id)
+        if allowed is None:
+            return column.stop - column.start
+        return int(np.count_nonzero(allowed[self.indices[column]]))
 
     def restricted(self, allowed: NDArray[np.bool_]) -> Collection:
         """The statistics of an index of only the allowed documents; (n_docs,) bool."""

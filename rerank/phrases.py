@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scisearch.index.bm25_formula import Collection, inverse_document_frequencies
 from scisearch.rerank.interpolation import with_rest
 from scisearch.retrieval.convex import min_max
-from scisearch.retrieval.ranking import IdRank, Ordinals, Scored, rank
+from scisearch.retrieval.ranking import IdRank, Mask, Ordinals, Scored, rank
 
 if TYPE_CHECKING:
     from scisearch.index.opened import OpenIndex
@@ -36,21 +36,31 @@ class PhraseMatcher:
         self._index = index
         self._fields = lru_cache(kept)(self._read) if kept else self._read
 
-    def reordered(self, query: str, fused: Scored, *, depth: int, weight: float) -> Scored:
+    def reordered(
+        self,
+        query: str,
+        fused: Scored,
+        *,
+        depth: int,
+        weight: float,
+        allowed: Mask | None = None,
+    ) -> Scored:
         """The list with its best `depth` documents ordered by fused score and phrases.
 
         Of these the score is min-max(fused) + weight * `matches`; the others stand below in their
         order. With weight 0, or where no document has a phrase, the list is as it was.
         """
         head = fused.cut(depth)
-        matches = self.matches(query, head.ordinals) if weight else np.zeros(0)
+        matches = self.matches(query, head.ordinals, allowed) if weight else np.zeros(0)
         if not matches.any():
             return fused
         id_rank: IdRank = self._index.documents.id_rank
         scores = min_max(head.scores) + weight * matches
         return with_rest(rank(head.ordinals, scores, id_rank), fused, len(head))
 
-    def matches(self, query: str, ordinals: Ordinals) -> NDArray[np.float64]:
+    def matches(
+        self, query: str, ordinals: Ordinals, allowed: Mask | None = None
+    ) -> NDArray[np.float64]:
         """How much of a query's phrases each document has, (n,) float64, from 0.
 
         A phrase is two different terms that follow each other, stop words and punctuation between
@@ -59,24 +69,26 @@ class PhraseMatcher:
         doi:10.1145/1076034.1076115), scored as BM25 scores a term: the mean of the two idf times
         tf / (tf + 1.2), where tf counts the title as often as the index does. The sum over phrases
         is divided by that of the idf of the query's terms. So a query whose words all stand in one
-        order in a document has nearly 1, whatever its length.
+        order in a document has nearly 1, whatever its length. With `allowed` the idf are those of
+        an index of these documents, as BM25's are.
         """
         terms = self._index.analyzer.terms(query)
         pairs = [pair for pair in dict.fromkeys(pairwise(terms)) if pair[0] != pair[1]]
         if not pairs or not len(ordinals):
             return np.zeros(len(ordinals))
-        idf = self._idf(terms)
+        idf = self._idf(terms, allowed)
         weights = np.array([(idf[first] + idf[second]) / 2 for first, second in pairs])
         counts = self._counts({pair: place for place, pair in enumerate(pairs)}, ordinals)
         found: NDArray[np.float64] = (counts / (counts + _K1)) @ weights / sum(idf.values())
         return found
 
-    def _idf(self, terms: Sequence[str]) -> dict[str, float]:
+    def _idf(self, terms: Sequence[str], allowed: Mask | None) -> dict[str, float]:
         """Term -> its idf by BM25's default formula, above 0; also of terms of no document."""
         lexical = self._index.lexical
         distinct = list(dict.fromkeys(terms))
-        df = np.array([lexical.document_frequency(term) for term in distinct], np.int64)
-        of = Collection(lexical.n_docs, average_length=0.0, idf_floor=None)
+        df = np.array([lexical.document_frequency(term, allowed) for term in distinct], np.int64)
+        n_docs = lexical.n_docs if allowed is None else int(np.count_nonzero(allowed))
+        of = Collection(n_docs, average_length=0.0, idf_floor=None)
         idf = inverse_document_frequencies(df, of)
         return dict(zip(distinct, idf.tolist(), strict=True))
 

@@ -23,8 +23,8 @@ from scisearch.retrieval.results import RerankEffort
 
 _NO_LIMITS = Limits()
 NOT_HEARD = (
-    "the fused order was kept: the candidates are so short, or the whole corpus so much about one"
-    " thing, that this cross-encoder is not heard (--rerank-weight has it heard)"
+    "the cross-encoder changed no order: the candidates are so short, or the whole corpus so much"
+    " about one thing, that it is not heard (--rerank-weight has it heard)"
 )
 
 

@@ -147,6 +147,33 @@ def test_the_reranker_permutes_its_candidates_and_says_what_each_stage_gave(
     assert {"load", "assemble pairs", "cross-encoder"} <= set(found.milliseconds)
 
 
+def test_phrases_count_before_the_cross_encoder_and_not_without_it(
+    tmp_path: Path, tiny_encoder: Path, tiny_cross_encoder: Path
+) -> None:
+    corpus = numbered([("cells of the beta gene", 2016), ("beta cells of the gene", 2016)])
+    path = build(tmp_path, corpus, tiny_encoder)
+    heard, not_heard = (
+        SearchPipeline.open(
+            path, config("rerank", tiny_cross_encoder, rerank_weight=0.0, phrase_weight=weight)
+        ).search("beta cells")
+        for weight in (9.0, 0.0)
+    )
+    assert heard.hits[0].document.doc_id == "d01"
+    assert heard.hits[0].stages["phrases"].rank == 1
+    assert "phrases" in heard.milliseconds
+    hybrid = SearchPipeline.open(path, config("hybrid", tiny_cross_encoder)).search("beta cells")
+    order = [hit.document.doc_id for hit in hybrid.hits]
+    assert [hit.document.doc_id for hit in not_heard.hits] == order
+    for found in (hybrid, not_heard):
+        assert not any("phrases" in hit.stages for hit in found.hits)
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
+def test_a_phrase_weight_that_is_none_is_refused(weight: float) -> None:
+    with pytest.raises(ConfigError, match=r"phrase weight .*; expected a number of at least 0"):
+        SearchConfig(phrase_weight=weight)
+
+
 def test_truncation_is_counted_and_shown(
     tmp_path: Path, tiny_encoder: Path, tiny_cross_encoder: Path
 ) -> None:

@@ -27,6 +27,7 @@ configs = st.builds(
     cutoff=counts,
     fusion=fusions,
     reranker=st.none() | texts,
+    phrase_weight=st.floats(0, allow_infinity=False),
     rerank_weight=st.none() | shares,
     rerank_normalisation=st.none() | st.sampled_from(NORMALISATIONS),
     min_probability=st.none() | shares,

@@ -1,5 +1,6 @@
 """Phrases of a query in documents: what is counted, how much it is worth, and the order."""
 
+from collections.abc import Sequence
 from math import log
 from pathlib import Path
 
@@ -29,9 +30,11 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> OpenIndex:
     return built(tmp_path_factory.mktemp("phrases"), BM25Parameters())
 
 
-def built(folder: Path, bm25: BM25Parameters) -> OpenIndex:
+def built(
+    folder: Path, bm25: BM25Parameters, rows: Sequence[tuple[str, str, str]] = ROWS
+) -> OpenIndex:
     corpus = folder / "corpus.tsv"
-    lines = ["\t".join(("doc_id", "title", "text")), *map("\t".join, ROWS)]
+    lines = ["\t".join(("doc_id", "title", "text")), *map("\t".join, rows)]
     corpus.write_text("\n".join(lines) + "\n")
     build_index(corpus, folder / "index", BuildConfig(encoder=None, bm25=bm25))
     return open_index(folder / "index")
@@ -97,6 +100,19 @@ def test_terms_that_are_remembered_are_the_same(index: OpenIndex) -> None:
         np.testing.assert_array_equal(
             matcher.matches(query, EVERY), PhraseMatcher(index).matches(query, EVERY)
         )
+
+
+def test_of_allowed_documents_the_idf_is_that_of_their_own_index(
+    index: OpenIndex, tmp_path: Path
+) -> None:
+    allowed = np.array([True, True, False, False, False, True])
+    part = built(
+        tmp_path, BM25Parameters(), [row for row, in_it in zip(ROWS, allowed, strict=True) if in_it]
+    )
+    query = "heart failure in something"
+    filtered = PhraseMatcher(index).matches(query, np.array([0, 1, 5]), allowed)
+    np.testing.assert_array_equal(filtered, PhraseMatcher(part).matches(query, np.arange(3)))
+    assert filtered[0] != PhraseMatcher(index).matches(query, EVERY)[0]
 
 
 def test_no_candidates_have_no_phrases(index: OpenIndex) -> None:
