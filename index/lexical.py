@@ -183,8 +183,18 @@ class LexicalIndex:
             return 0
         column = self.column(term_id)
         if allowed is None:
-            return column.stop - column.start
+            return int(column.stop - column.start)
         return int(np.count_nonzero(allowed[self.indices[column]]))
+
+    def having(self, term: str, ordinals: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Which of these documents have a term, (n,)."""
+        term_id = self.vocabulary.find(term)
+        postings = self.indices[:0] if term_id is None else self.indices[self.column(term_id)]
+        if not len(postings):
+            return np.zeros(len(ordinals), np.bool_)
+        places = np.minimum(np.searchsorted(postings, ordinals), len(postings) - 1)
+        found: NDArray[np.bool_] = postings[places] == ordinals
+        return found
 
     def restricted(self, allowed: NDArray[np.bool_]) -> Collection:
         """The statistics of an index of only the allowed documents; (n_docs,) bool."""

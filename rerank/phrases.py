@@ -4,9 +4,9 @@ The first stages count words wherever they are. What is reranked has its text at
 document with "heart failure" can stand above one with a heart and a failure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,9 +68,9 @@ class PhraseMatcher:
         (Metzler and Croft, "A Markov Random Field Model for Term Dependencies", SIGIR 2005,
         doi:10.1145/1076034.1076115), scored as BM25 scores a term: the mean of the two idf times
         tf / (tf + 1.2), where tf counts the title as often as the index does. The sum over phrases
-        is divided by that of the idf of the query's terms. So a query whose words all stand in one
-        order in a document has nearly 1, whatever its length. With `allowed` the idf are those of
-        an index of these documents, as BM25's are.
+        is divided by that of the idf of the query's terms, so that a query that stands in a text
+        as it is, once, has somewhat less than 1 / 2.2, however long it is. With `allowed` the idf
+        are those of an index of these documents, as BM25's are.
         """
         terms = self._index.analyzer.terms(query)
         pairs = [pair for pair in dict.fromkeys(pairwise(terms)) if pair[0] != pair[1]]
@@ -92,17 +92,33 @@ class PhraseMatcher:
         idf = inverse_document_frequencies(df, of)
         return dict(zip(distinct, idf.tolist(), strict=True))
 
-    def _counts(self, places: dict[_Pair, int], ordinals: Ordinals) -> NDArray[np.float64]:
+    def _counts(self, places: Mapping[_Pair, int], ordinals: Ordinals) -> NDArray[np.float64]:
         """How often each document has each pair, (n_documents, n_pairs)."""
         title_weight = self._index.lexical.parameters.title_weight
         counts = np.zeros((len(ordinals), len(places)))
-        for row, ordinal in zip(counts, ordinals.tolist(), strict=True):
+        possible = np.flatnonzero(self._may_have(places, ordinals))
+        for row, ordinal in zip(possible.tolist(), ordinals[possible].tolist(), strict=True):
             for terms, times in zip(self._fields(ordinal), (title_weight, 1), strict=True):
                 for pair in pairwise(terms):
                     place = places.get(pair)
                     if place is not None:
-                        row[place] += times
+                        counts[row, place] += times
         return counts
+
+    def _may_have(self, pairs: Mapping[_Pair, int], ordinals: Ordinals) -> NDArray[np.bool_]:
+        """Which documents have both terms of some pair, (n_documents,), by their postings.
+
+        The texts of the others need not be read.
+        """
+        lexical = self._index.lexical
+        having = {
+            term: lexical.having(term, ordinals)
+            for term in dict.fromkeys(chain.from_iterable(pairs))
+        }
+        found = np.zeros(len(ordinals), np.bool_)
+        for first, second in pairs:
+            found |= having[first] & having[second]
+        return found
 
     def _read(self, ordinal: int) -> tuple[list[str], list[str]]:
         """The terms of a document's title and of its text, in their order."""

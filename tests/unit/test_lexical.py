@@ -83,6 +83,18 @@ def test_an_index_that_does_not_say_has_titles_counted_once(tmp_path: Path) -> N
     assert LexicalIndex.open(tmp_path).parameters == BM25Parameters(title_weight=1)
 
 
+def test_an_index_knows_how_many_documents_have_a_term_and_which(tmp_path: Path) -> None:
+    index = build(tmp_path, ["gene cell", "cell", "gene gene", "mouse"])
+    assert [index.document_frequency(term) for term in ("gene", "mous", "quasar")] == [2, 1, 0]
+    allowed = np.array([True, True, False, False])
+    assert [index.document_frequency(t, allowed) for t in ("gene", "mous", "quasar")] == [1, 0, 0]
+    asked = np.array([3, 2, 0, 1])
+    assert index.having("gene", asked).tolist() == [False, True, True, False]
+    assert index.having("mous", asked).tolist() == [True, False, False, False]
+    assert not index.having("quasar", asked).any()
+    assert not len(index.having("gene", np.empty(0, np.int64)))
+
+
 def test_the_bytes_do_not_depend_on_batches(tmp_path: Path) -> None:
     build(tmp_path / "one", batch=1)
     build(tmp_path / "all", batch=99)
