@@ -88,9 +88,8 @@ def request_of(card: Card, out: Path) -> BenchmarkRequest:
     """
     try:
         asked = card["request"]
-        # cards from before there were neighbours, spans or phrases do not name them
+        # cards from before there were neighbours, or spans, do not name them
         fusion = Fusion(**{"neighbour_weight": 0.0, "dense_span": 0.0, **asked["search"]["fusion"]})
-        search = SearchConfig(**{"phrase_weight": 0.0, **asked["search"], "fusion": fusion})
         return BenchmarkRequest(
             out=out,
             collection=asked["collection"],
@@ -99,7 +98,7 @@ def request_of(card: Card, out: Path) -> BenchmarkRequest:
             judged_pool=asked.get("judged_pool", False),
             systems=tuple(card["systems"]),
             dense=asked.get("dense", True),
-            search=search,
+            search=SearchConfig(**{**asked["search"], "fusion": fusion}),
             latency_queries=asked["latency_queries"],
             cold_starts=False,  # what they cost is not compared
             peers=tuple(asked.get("peers", ())),

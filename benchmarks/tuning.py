@@ -6,7 +6,6 @@ through the cross-encoder, once ─► nDCG@10 of every interpolation ─► nes
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,14 +179,16 @@ def _systems(
         )
         scores = ScoreFile(request.work / "scores.jsonl", fingerprint)
         scores.score(reranker, candidates(lists, heads), progress=progress)
-        phrases, weight = PhraseMatcher(index, kept=_KEPT), request.search.phrase_weight
+        phrases = PhraseMatcher(index, kept=_KEPT)
         tables["rerank"] = rerank_tables(
             lists,
             heads,
             scores,
             grid,
             id_rank=id_rank,
-            reordered=partial(phrases.reordered, depth=grid.deepest_rerank, weight=weight),
+            reordered=lambda text, head, depth, weight: phrases.reordered(
+                text, head.cut(depth), depth=depth, weight=weight
+            ),
             reading_of=reranker.reading,
             progress=progress,
         )

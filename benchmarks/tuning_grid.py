@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scisearch.benchmarks.reweighing import INTERPOLATIONS
 from scisearch.index.errors import ConfigError
@@ -22,8 +23,17 @@ _RRF_KS = (10.0, 30.0, 60.0, 100.0)
 _LEAST_DEPTH = 10  # nDCG@10 looks at so many
 _DEFAULT = SearchConfig()
 
+_PHRASE_WEIGHTS = (0.0, 1.0)
+
 FusionSetting = tuple[Fusion, int]  # and the depth of its lists
-RerankSetting = tuple[int, Interpolation]  # the reranking depth first
+
+
+class RerankSetting(NamedTuple):
+    """How many fused documents are reranked, and how phrases and the cross-encoder are weighed."""
+
+    depth: int
+    phrase_weight: float
+    interpolation: Interpolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,7 @@ class Grid:
     @property
     def deepest_rerank(self) -> int:
         """How many fused documents are reranked, at most."""
-        return max(depth for depth, _ in self.reranks)
+        return max(one.depth for one in self.reranks)
 
 
 def tuning_grid(
@@ -67,10 +77,14 @@ def tuning_grid(
         fusion: that of a search without a config; None: there is one first stage.
     """
     reranks: list[RerankSetting] = []
-    default = (_DEFAULT.rerank_depth, kept or Interpolation())
+    default = RerankSetting(_DEFAULT.rerank_depth, _DEFAULT.phrase_weight, kept or Interpolation())
     if kept is not None:
-        known = {(depth, one) for depth in rerank_depths for one in INTERPOLATIONS if one.weight}
-        reranks = sorted({*known, default}, key=lambda one: (one[0], _distance(one[1], kept)))
+        weighed = [one for one in INTERPOLATIONS if one.weight]
+        known = map(RerankSetting._make, product(rerank_depths, _PHRASE_WEIGHTS, weighed))
+        reranks = sorted(
+            {*known, default, default._replace(phrase_weight=_PHRASE_WEIGHTS[-1])},
+            key=lambda one: (one.depth, one.phrase_weight, _distance(one.interpolation, kept)),
+        )
     if fusion is None:  # one list, as deep as anything needs it
         alone = (Fusion(), max(_DEFAULT.depth, *rerank_depths))
         return Grid((alone,), tuple(reranks), 0, reranks.index(default) if reranks else 0)
@@ -123,8 +137,7 @@ def settings_of_system(
             settings["rrf_k"] = fusion.rrf_k
         settings["neighbour_weight"] = fusion.neighbour_weight
     if system == "rerank":
-        settings["rerank_depth"], interpolation = grid.reranks[places[1]]
-        settings["phrase_weight"] = models.phrase_weight
+        settings["rerank_depth"], settings["phrase_weight"], interpolation = grid.reranks[places[1]]
         if not interpolation.depends:  # else it is the model's own, which no config can say
             settings["rerank_weight"] = interpolation.weight
             settings["rerank_normalisation"] = interpolation.normalisation

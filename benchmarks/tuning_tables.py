@@ -1,6 +1,7 @@
 """The tables that `search tune` chooses from: nDCG@10 of each query with each setting."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -77,25 +78,26 @@ def rerank_tables(
     grid: Grid,
     *,
     id_rank: IdRank,
-    reordered: Callable[[str, Scored], Scored],
+    reordered: Callable[[str, Scored, int, float], Scored],
     reading_of: Callable[[Ordinals], Reading],
     progress: Progress,
 ) -> dict[int, Table]:
     """Place of a fusion -> the table of every reranking of its candidates.
 
-    `reordered` gives a query's candidates as they are reranked, from the fused ones; `reading_of`
-    what a weight may depend on, of candidates in that order.
+    `reordered` gives a query's candidates as they are reranked, from the fused ones, how many of
+    them and the weight of phrases; `reading_of` what a weight may depend on, of candidates in that
+    order.
     """
-    depths = dict.fromkeys(depth for depth, _ in grid.reranks)
-    by_depth = {d: [one for depth, one in grid.reranks if depth == d] for d in depths}
+    groups = groupby(grid.reranks, key=lambda one: (one.depth, one.phrase_weight))
+    lists_of = {key: [one.interpolation for one in group] for key, group in groups}
     tables: dict[int, Table] = {}
     with stage_of(progress, "interpolations", len(heads) * len(lists), unit="queries"):
         for place, of in heads.items():
             rows = []
             for one, head in zip(lists, of, strict=True):
                 parts = []
-                for depth, settings in by_depth.items():
-                    own = reordered(one.query.text, head.cut(depth))
+                for (depth, phrase_weight), settings in lists_of.items():
+                    own = reordered(one.query.text, head, depth, phrase_weight)
                     logits = scores.logits(one.query.query_id, own.ordinals)
                     reading = reading_of(own.ordinals)
                     weighed = [setting.for_query(reading) for setting in settings]

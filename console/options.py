@@ -120,9 +120,10 @@ ranking_options = options_of(  # the stages' numbers, wherever something is rank
     ),
     click.option(
         "--phrase-weight",
-        default=1.0,
+        default=0.0,
         show_default=True,
-        help="Reranking: weight of the query's phrases in a text, beside fused scores; 0: none.",
+        help="Reranking: weight of the query's phrases in a text, beside fused scores; 1 suits"
+        " queries written with the document sought at hand.",
     ),
     reranker_option,
     click.option(

@@ -161,11 +161,17 @@ def _setting(settings: Mapping[str, Any]) -> str:
     if "fusion" in settings:
         parts.append(f"depth {settings['depth']}")
     if "rerank_depth" in settings:
-        parts.append(
-            f"{settings['rerank_depth']} reranked, weight {settings['rerank_weight']:g}"
-            f" ({settings['rerank_normalisation']})"
-        )
+        parts += _reranking(settings)
     return ", ".join(parts)
+
+
+def _reranking(settings: Mapping[str, Any]) -> Iterator[str]:
+    weighed = "the model's own weight"  # which depends on the query, so that no config can say it
+    if "rerank_weight" in settings:
+        weighed = f"weight {settings['rerank_weight']:g} ({settings['rerank_normalisation']})"
+    yield f"{settings['rerank_depth']} reranked, {weighed}"
+    if settings["phrase_weight"]:
+        yield f"phrases {settings['phrase_weight']:g}"
 
 
 def _interval(gain: Gain, *, sign: bool = True) -> str:

@@ -16,7 +16,6 @@ Reranking = Literal["full", "auto", "cascade"]
 RERANKINGS: tuple[Reranking, ...] = get_args(Reranking)
 BM25Engine = Literal["bm25s", "rank-bm25"]
 BM25_ENGINES: tuple[BM25Engine, ...] = get_args(BM25Engine)
-PHRASE_WEIGHT = 1.0  # chosen on dev collections, see benchmarks/LOG.md, 2026-11-29
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class SearchConfig:
     score_cache: bool = False  # take logits that were computed before from the user's cache folder
     cutoff: int = 10  # hits that come out
     fusion: Fusion = field(default_factory=Fusion)
-    phrase_weight: float = PHRASE_WEIGHT  # beside the fused scores, mode rerank only; 0: none
+    phrase_weight: float = 0.0  # beside the fused scores, mode rerank only; 0: not counted
     reranker: str | None = None  # hub id, folder or built-in name; None: the built-in, if any
     rerank_weight: float | None = None  # of the cross-encoder; None: the one kept with the model
     rerank_normalisation: Normalisation | None = None  # of both sides; None: the model's

@@ -1,6 +1,7 @@
 """`search tune` on lists made here, with a cross-encoder that only looks numbers up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,24 @@ class LooksUp:
         return np.full(len(ordinals), 10, np.int64)
 
 
+class SeesNothing(LooksUp):
+    """Every logit is 0."""
+
+    def score(
+        self,
+        queries: Sequence[str],
+        candidates: Sequence[Ordinals],
+        *,
+        watch: Stopwatch | None = None,
+    ) -> RerankScores:
+        found = super().score(queries, candidates, watch=watch)
+        return replace(found, logits=[np.zeros_like(one) for one in found.logits])
+
+
+def without_phrases(_text: str, head: Scored, depth: int, _weight: float) -> Scored:
+    return head.cut(depth)
+
+
 def lists() -> list[QueryLists]:
     """BM25 has the relevant document at rank 3, dense at rank 5 of another order."""
     found = []
@@ -100,13 +119,19 @@ def lists() -> list[QueryLists]:
     return found
 
 
-def small_grid() -> Grid:
-    return tuning_grid([20], [10], kept=KEPT, fusion=Fusion(dense_weight=0.5, dense_span=0.3))
+def small_grid(kept: Interpolation = KEPT) -> Grid:
+    return tuning_grid([20], [10], kept=kept, fusion=Fusion(dense_weight=0.5, dense_span=0.3))
 
 
-def report(tmp_path: Path) -> TuningReport:
-    grid, of, cross_encoder = small_grid(), lists(), LooksUp()
-    stage = RerankStage(cross_encoder, KEPT, ID_RANK, "sha")
+def report(
+    tmp_path: Path,
+    kept: Interpolation = KEPT,
+    *,
+    reordered: Callable[..., Scored] = without_phrases,
+    cross_encoder: LooksUp | None = None,
+) -> TuningReport:
+    grid, of, cross_encoder = small_grid(kept), lists(), cross_encoder or LooksUp()
+    stage = RerankStage(cross_encoder, kept, ID_RANK, "sha")
     tables = first_tables(of, grid, ID_RANK, NoProgress())
     places = fusions_to_rerank(tables["hybrid"][0], grid, 4, 1)
     heads = heads_of(of, grid, places, ID_RANK)
@@ -122,7 +147,7 @@ def report(tmp_path: Path) -> TuningReport:
         again,
         grid,
         id_rank=ID_RANK,
-        reordered=lambda _, head: head,
+        reordered=reordered,
         reading_of=stage.reading,
         progress=NoProgress(),
     )
@@ -166,6 +191,27 @@ def test_a_cross_encoder_that_knows_is_taken_with_its_depth_and_weight(tmp_path:
     assert found.to_json()["chosen"] == "rerank"
 
 
+def test_a_weight_that_no_config_can_say_stays_the_models_own(tmp_path: Path) -> None:
+    """Nothing is better than the default, whose weight depends on what there is to read."""
+    found = report(tmp_path, Interpolation(0.4, "zscore", lengths=(1, 5)))
+    assert found.system == "rerank"
+    assert "rerank_weight" not in found.settings
+    assert "100 reranked, the model's own weight" in render_tuning(found, tmp_path / "tuned.toml")
+
+
+def test_phrases_that_help_are_chosen(tmp_path: Path) -> None:
+    def reordered(text: str, head: Scored, depth: int, weight: float) -> Scored:
+        own = head.cut(depth)
+        right = own.ordinals == int(text.split()[1])
+        return rank(own.ordinals, own.scores + weight * 100 * right, ID_RANK)
+
+    found = report(tmp_path, reordered=reordered, cross_encoder=SeesNothing())
+    assert found.system == "rerank"
+    assert found.settings["phrase_weight"] == 1.0
+    assert config_of(found.settings).phrase_weight == 1.0
+    assert "phrases 1" in render_tuning(found, tmp_path / "tuned.toml")
+
+
 def test_scores_of_other_work_are_not_taken_up(tmp_path: Path) -> None:
     report(tmp_path)
     path = tmp_path / "scores.jsonl"
@@ -182,11 +228,13 @@ def test_the_grid_prefers_what_is_near_the_default_and_reranks_little() -> None:
     grid = small_grid()
     assert (grid.fusions[0][1], grid.fusions[0][0].dense_share) == (100, 0.5)
     assert grid.default_fusion == 0
-    depths = [depth for depth, _ in grid.reranks]
+    depths = [one.depth for one in grid.reranks]
     assert depths == sorted(depths)
-    assert grid.reranks[0] == (10, KEPT)
-    assert grid.reranks[grid.default_rerank] == (100, KEPT)
-    assert all(one.weight > 0 for _, one in grid.reranks)
+    assert grid.reranks[0] == (10, 0.0, KEPT)
+    assert grid.reranks[grid.default_rerank] == (100, 0.0, KEPT)
+    assert (10, 1.0, KEPT) in grid.reranks  # phrases are tried, and preferred to nothing else
+    assert all(one.interpolation.weight > 0 for one in grid.reranks)
+    assert len(set(grid.reranks)) == len(grid.reranks)
     alone = tuning_grid([20], [10, 200], kept=KEPT, fusion=None)
     assert [depth for _, depth in alone.fusions] == [200]
     assert tuning_grid([20], [10], kept=None, fusion=Fusion()).reranks == ()
