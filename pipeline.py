@@ -1,8 +1,10 @@
 """How a query flows: candidates from the first stages, fused, reranked, cut.
 
 bm25  ─┐
-├─ fuse ─ best `rerank_depth` ─ phrases ─ cross-encoder ─ interpolate ─ best `cutoff`
+├─ fuse ─ best `rerank_depth` ─ (phrases) ─ cross-encoder ─ interpolate ─ best `cutoff`
 dense ─┘
+
+Phrases are looked for where they have a weight.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -264,11 +266,12 @@ class SearchPipeline:
             stages = [self._fused(legs) for legs in found]
         if self.mode != "rerank":
             return [Ranking(one, self.notes) for one in stages]
-        with watch.stage("phrases"):
-            stages = [
-                self._with_phrases(text, one, allowed)
-                for text, one in zip(texts, stages, strict=True)
-            ]
+        if self.config.phrase_weight:
+            with watch.stage("phrases"):
+                stages = [
+                    self._with_phrases(text, one, allowed)
+                    for text, one in zip(texts, stages, strict=True)
+                ]
         candidates = [list(one.values())[-1] for one in stages]
         reranked = self._reranker.rerank(
             texts,

@@ -25,7 +25,6 @@ from scisearch.index.errors import ConfigError
 from scisearch.index.opened import open_index
 from scisearch.rerank.interpolation import Interpolation, Normalisation, Reading, with_rest
 from scisearch.rerank.open_stage import open_rerank_stage
-from scisearch.rerank.phrases import PhraseMatcher
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.retrieval.encoder_fusion import fusion_of
 from scisearch.retrieval.ranking import Hit, IdRank, RankedList, Scored, strictly_decreasing
@@ -115,11 +114,6 @@ def score_candidates(
         for one in lists
     ]
     heads = [head.cut(config.rerank_depth) for head in heads]
-    phrases = PhraseMatcher(index)
-    heads = [
-        phrases.reordered(one.query.text, head, depth=len(head), weight=config.phrase_weight)
-        for one, head in zip(lists, heads, strict=True)
-    ]
     work = [(one.query, head.ordinals) for one, head in zip(lists, heads, strict=True)]
     stage = open_rerank_stage(index, config)
     scored = score_once(stage, work, progress=progress)

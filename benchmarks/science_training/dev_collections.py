@@ -6,6 +6,10 @@ one field; wide ones have some of everything. Their queries are never learned fr
 told by a hash of their text (`caps.py`), so these folders can be made again from the same corpora
 to the byte. Topics of two keywords with many answers are not held out: a training list may ask for
 one of their papers with the same keywords.
+
+Questions, claims and topics were written from the document that answers them and share its words in
+their order; titles, headings and citing sentences were not. What helps the first may do nothing for
+the others (benchmarks/LOG.md, 2026-11-29), so look at their means apart.
 """
 
 import json
