@@ -21,9 +21,8 @@ _WEIGHTS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 _SPAN = NUMBERS[DEFAULT_BI_ENCODER].span  # tried beside none where the bi-encoder's is not known
 _RRF_KS = (10.0, 30.0, 60.0, 100.0)
 _LEAST_DEPTH = 10  # nDCG@10 looks at so many
-_DEFAULT = SearchConfig()
-
 _PHRASE_WEIGHTS = (0.0, 1.0)
+_DEFAULT = SearchConfig()
 
 FusionSetting = tuple[Fusion, int]  # and the depth of its lists
 
@@ -80,9 +79,12 @@ def tuning_grid(
     default = RerankSetting(_DEFAULT.rerank_depth, _DEFAULT.phrase_weight, kept or Interpolation())
     if kept is not None:
         weighed = [one for one in INTERPOLATIONS if one.weight]
-        known = map(RerankSetting._make, product(rerank_depths, _PHRASE_WEIGHTS, weighed))
+        known = {
+            *product(rerank_depths, _PHRASE_WEIGHTS, weighed),
+            *product([default.depth], _PHRASE_WEIGHTS, [kept]),
+        }
         reranks = sorted(
-            {*known, default, default._replace(phrase_weight=_PHRASE_WEIGHTS[-1])},
+            map(RerankSetting._make, known),
             key=lambda one: (one.depth, one.phrase_weight, _distance(one.interpolation, kept)),
         )
     if fusion is None:  # one list, as deep as anything needs it

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scisearch.index.bm25_formula import Collection, inverse_document_frequencies
 from scisearch.rerank.interpolation import with_rest
 from scisearch.retrieval.convex import min_max
-from scisearch.retrieval.ranking import IdRank, Mask, Ordinals, Scored, rank
+from scisearch.retrieval.ranking import Mask, Ordinals, Scored, rank
 
 if TYPE_CHECKING:
     from scisearch.index.opened import OpenIndex
@@ -56,9 +56,9 @@ class PhraseMatcher:
         matches = self.matches(query, head.ordinals, allowed) if weight else np.zeros(0)
         if not matches.any():
             return fused
-        id_rank: IdRank = self._index.documents.id_rank
         scores = min_max(head.scores) + weight * matches
-        return with_rest(rank(head.ordinals, scores, id_rank), fused, len(head))
+        found = rank(head.ordinals, scores, self._index.documents.id_rank)
+        return with_rest(found, fused, len(head))
 
     def matches(
         self, query: str, ordinals: Ordinals, allowed: Mask | None = None
