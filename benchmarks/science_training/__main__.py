@@ -10,6 +10,14 @@ from scisearch.benchmarks.commands import Commands
 from scisearch.index.progress import NoProgress
 
 _PATH = click.Path(path_type=Path)
+_SHARES = click.option(
+    "--share-of",
+    "shares",
+    multiple=True,
+    type=(str, float),
+    metavar="KIND SHARE",
+    help="Of the lists, such as citation 0.2; kinds not named share the rest as by default.",
+)
 
 
 class _Stages(NoProgress):
@@ -80,6 +88,7 @@ def dev_collections(corpora: Path, output: Path, queries: int, only: tuple[str, 
 @click.option("--learning-rate", default=1e-4, show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "float32", "mixed"]), default="auto")
 @click.option("--seed", default=1, show_default=True)
+@_SHARES
 @click.option(
     "--unrelated",
     default=0,
@@ -121,6 +130,7 @@ def train(packed: Path, base: Path, output: Path, half: bool, **options: Any) ->
 @click.option("--learning-rate", default=2e-4, show_default=True)
 @click.option("--precision", type=click.Choice(["float32", "bf16"]), default="bf16")
 @click.option("--seed", default=1, show_default=True)
+@_SHARES
 def learn(packed: Path, base: Path, output: Path, **options: Any) -> None:
     """On a GPU, from a large preparation: dense candidates, the training, its small sibling."""
     from scisearch.benchmarks.science_training.gpu.course import SIBLING_LAYERS, GpuJob, run_course
@@ -138,6 +148,7 @@ def learn(packed: Path, base: Path, output: Path, **options: Any) -> None:
         learning_rate=options["learning_rate"],
         seed=options["seed"],
         longest=GPU_LONGEST,
+        shares=dict(options["shares"]),
     )
     job = GpuJob(
         packed=packed,
@@ -185,6 +196,7 @@ def _settings(options: dict[str, Any]) -> Any:
         seed=options["seed"],
         unrelated=options["unrelated"],
         contrasts=options["contrasts"],
+        shares=dict(options["shares"]),
     )
 
 

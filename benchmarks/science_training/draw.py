@@ -1,7 +1,7 @@
 """Training lists drawn from packed ones: which kind, which positive, which negatives."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scisearch.benchmarks.science_training.list_order import ListOrder
+from scisearch.benchmarks.science_training.mixtures import MIXTURE, Mixture
 from scisearch.benchmarks.science_training.neighbours import Neighbours
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.twisting import TWISTED, TWISTED_CHANCE, Twisting
@@ -16,22 +17,6 @@ from scisearch.benchmarks.science_training.variation import Rewording, shortened
 from scisearch.index.errors import TrainingError
 from scisearch.rerank.training.sharpness import ScoredRow, Sharpness, fit_by_kind
 
-# Shares of the kinds at the first step and at the last: general first, science and claims last.
-MIXTURE: Mapping[str, tuple[float, float]] = {
-    "question": (0.28, 0.24),
-    "qkeywords": (0.09, 0.07),
-    "claim": (0.09, 0.13),
-    "definition": (0.03, 0.02),
-    "citation": (0.08, 0.06),
-    "context": (0.07, 0.06),
-    "cocitation": (0.03, 0.03),
-    "tldr": (0.06, 0.07),
-    "keywords": (0.11, 0.11),
-    "sentence": (0.06, 0.05),
-    "title": (0.05, 0.05),
-    "heading": (0.02, 0.02),
-    "scifact": (0.03, 0.05),
-}
 # The judged texts' share of the target: low where a list's relevant texts are found, not complete.
 LABEL_SHARES: Mapping[str, float] = {
     "qkeywords": 0.5,
@@ -80,7 +65,7 @@ class DrawOptions:
     rest: int = 3  # negatives of the ranks below
     unrelated: int = 0  # documents of other lists; of two or more, one is two steps away
     seed: int = 1
-    mixture: Mapping[str, tuple[float, float]] | None = None  # None: MIXTURE
+    mixture: Mixture = field(default_factory=lambda: MIXTURE)
     varied: bool = True  # other words in queries, texts of other lengths, some turned round
 
 
@@ -107,7 +92,7 @@ class ListSource:
         """
         self._packed, self._sharpness, self._options = packed, sharpness, options
         self._generator = np.random.default_rng([options.seed, worker, stream])
-        mixture = options.mixture or MIXTURE
+        mixture = options.mixture
         enough = np.diff(packed.negatives.starts) >= options.top + options.rest
         shuffled = np.random.default_rng(options.seed).permutation(np.flatnonzero(enough))
         self._order = ListOrder(

@@ -29,6 +29,7 @@ from scisearch.benchmarks.science_training.micro_batches import (
     make_contrasts,
     make_step,
 )
+from scisearch.benchmarks.science_training.mixtures import MIXTURE, with_shares
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.settings import Clock, Settings
 from scisearch.benchmarks.science_training.state import State
@@ -188,7 +189,11 @@ def steps(
 ) -> Iterator[Step]:
     """The lists of step after step, for ever; `share` is this worker of so many."""
     worker, workers = share
-    options = DrawOptions(seed=settings.seed, unrelated=settings.unrelated)
+    options = DrawOptions(
+        seed=settings.seed,
+        unrelated=settings.unrelated,
+        mixture=with_shares(MIXTURE, settings.shares),
+    )
     source = ListSource(packed, sharpness, options, worker=worker, workers=workers, stream=stream)
     draw = np.random.default_rng([settings.seed, 5, worker, stream])
     contrasts = None

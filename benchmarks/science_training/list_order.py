@@ -1,13 +1,10 @@
 """Which list comes next: its kind by the mixture, a list again after all others of its kind."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
+from scisearch.benchmarks.science_training.mixtures import Mixture
 from scisearch.benchmarks.science_training.packed import PackedLists
-
-Mixture = Mapping[str, tuple[float, float]]  # a kind's share at the first step and at the last
 
 
 class ListOrder:

@@ -1,9 +1,11 @@
 """What a training of our own weights does, as one value, and the clock that it follows."""
 
 import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from scisearch.benchmarks.science_training.mixtures import MIXTURE, with_shares
 from scisearch.index.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,12 +37,14 @@ class Settings:
     longest: tuple[tuple[int, float], ...] = LONGEST
     unrelated: int = 0  # texts of a list that are no candidates; with them the order of these stays
     contrasts: int = 0  # contrast lists in a step, beside `lists`
+    # of the lists, by kind; the kinds that are not named share the rest as they do by default
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check what can be checked.
 
         Raises:
-            ConfigError: a number is out of its range.
+            ConfigError: a number is out of its range, or a kind of `shares` is unknown.
         """
         for name in ("seconds", "workers", "lists", "micro_batch", "learning_rate"):
             if not getattr(self, name) > 0:
@@ -49,6 +53,7 @@ class Settings:
             raise ConfigError(f"unrelated {self.unrelated}; expected 0 or more texts of a list")
         if self.contrasts < 0:
             raise ConfigError(f"contrasts {self.contrasts}; expected 0 or more lists of a step")
+        with_shares(MIXTURE, self.shares)
         if not 0 <= self.warmup < 1 or not 0 <= self.averaged < 1:
             raise ConfigError(
                 f"warmup {self.warmup}, averaged {self.averaged}; expected shares from 0 to below 1"

@@ -131,7 +131,7 @@ def test_the_commands(packed_lists: Path, tiny_cross_encoder: Path, tmp_path: Pa
         str(tmp_path / "out"),
     ]
     call += ["--minutes", "0.02", "--workers", "1", "--precision", "float32", "--lists", "2"]
-    call += ["--contrasts", "2"]
+    call += ["--contrasts", "2", "--share-of", "question", "0.5"]
     done = CliRunner().invoke(main, call, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     model = tmp_path / "out" / "model"

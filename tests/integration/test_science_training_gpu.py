@@ -19,6 +19,7 @@ from scisearch.benchmarks.science_training.gpu.mining import Mined, mine, mined_
 from scisearch.benchmarks.science_training.gpu.token_store import TokenStore, pair_arrays
 from scisearch.benchmarks.science_training.gpu.vectors import document_vectors, query_vectors
 from scisearch.benchmarks.science_training.micro_batches import micro_batches
+from scisearch.benchmarks.science_training.mixtures import GPU_MIXTURE, Mixture, with_shares
 from scisearch.benchmarks.science_training.packed import PackedLists, read_packed
 from scisearch.benchmarks.science_training.settings import Settings
 from scisearch.rerank.training.list_logits import ABSENT
@@ -70,8 +71,13 @@ def mined(packed: PackedLists, vectors: tuple[torch.Tensor, torch.Tensor]) -> Mi
     return mine(packed, *vectors, same_work=NEARLY)
 
 
-def asked(packed: PackedLists) -> Asked:
-    return next(iter(Asking(packed, ALWAYS, lists=12, seed=5)))
+def asked(packed: PackedLists, mixture: Mixture = GPU_MIXTURE) -> Asked:
+    return next(iter(Asking(packed, ALWAYS, lists=12, seed=5, mixture=mixture)))
+
+
+def test_queries_are_of_the_kinds_of_the_mixture(packed: PackedLists) -> None:
+    rows = asked(packed, with_shares(GPU_MIXTURE, {"title": 0.6, "citation": 0.4})).rows
+    assert {packed.kinds[kind] for kind in packed.kind[rows]} == {"title", "citation"}
 
 
 def test_vectors_are_those_of_sentence_transformers(
@@ -260,11 +266,12 @@ def test_a_course_writes_a_model_and_its_sibling(
     call = ["learn", str(large), "--base", str(tiny_encoder), "-o", str(output), "--device", "cpu"]
     call += ["--minutes", "0.05", "--sibling-minutes", "0.03", "--sibling-layers", "1"]
     call += ["--lists", "6", "--precision", "float32", "--learning-rate", "2e-3"]
-    call += ["--same-work", str(NEARLY)]
+    call += ["--same-work", str(NEARLY), "--share-of", "question", "0.5"]
     done = CliRunner().invoke(main, call, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     told = json.loads((output / "course.json").read_text())
     assert told["steps"] > 1
+    assert told["settings"]["shares"] == {"question": 0.5}
     assert set(told["sha256"]) == {"model", "sibling"}
     for name, layers in (("model", 2), ("sibling", 1)):
         model = AutoModelForSequenceClassification.from_pretrained(output / name)

@@ -1,6 +1,7 @@
 """Packed lists: written and read; drawn with offsets and corrections as by hand."""
 
 from dataclasses import fields, replace
+from itertools import islice
 from math import log
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from scisearch.benchmarks.science_training.draw import (
     ListSource,
     packed_sharpness,
 )
+from scisearch.benchmarks.science_training.learner import steps
 from scisearch.benchmarks.science_training.micro_batches import make_step, micro_batches
 from scisearch.benchmarks.science_training.packed import (
     PackedLists,
@@ -20,6 +22,7 @@ from scisearch.benchmarks.science_training.packed import (
     token_row,
     write_packed,
 )
+from scisearch.benchmarks.science_training.settings import Clock, Settings
 from scisearch.benchmarks.science_training.words import Words
 from scisearch.index.errors import TrainingError
 from scisearch.rerank.training.sharpness import Sharpness
@@ -163,6 +166,13 @@ def test_lists_of_one_document_have_nothing_unrelated() -> None:
     source = ListSource(packed(), SHARP, DrawOptions(mixture={"claim": (1, 1)}, unrelated=1))
     with pytest.raises(TrainingError, match="kind claim has the documents of all others"):
         source.draw(0.0)
+
+
+@pytest.mark.parametrize(("kind", "has_offset"), [("claim", True), ("sentence", False)])
+def test_steps_have_lists_of_the_kinds_that_are_asked_for(kind: str, has_offset: bool) -> None:
+    settings = Settings(seconds=60, lists=8, shares={kind: 1.0})
+    for step in islice(steps(packed(), SHARP, settings, Clock.from_now(0, 60)), 3):
+        assert (step.has_offset == has_offset).all()
 
 
 def test_workers_share_the_lists_and_each_comes_before_one_comes_again() -> None:

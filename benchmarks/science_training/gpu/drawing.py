@@ -22,7 +22,8 @@ from scisearch.benchmarks.science_training.draw import (
 )
 from scisearch.benchmarks.science_training.gpu.mining import Mined
 from scisearch.benchmarks.science_training.gpu.token_store import Pairs, TokenStore, padded
-from scisearch.benchmarks.science_training.list_order import ListOrder, Mixture
+from scisearch.benchmarks.science_training.list_order import ListOrder
+from scisearch.benchmarks.science_training.mixtures import GPU_MIXTURE, Mixture
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.ranks import TOP
 from scisearch.benchmarks.science_training.settings import Clock
@@ -31,23 +32,6 @@ from scisearch.rerank.training.list_logits import ABSENT
 from scisearch.rerank.training.sharpness import Sharpness
 
 MOST_RELEVANT, OF_TOP, OF_REST, UNRELATED = 3, 6, 5, 2  # texts of a list, in this order
-# Shares of the kinds at the first step and at the last. In a million lists those of the small kinds
-# would come dozens of times with the shares of draw.MIXTURE; here, some six times.
-GPU_MIXTURE: Mixture = {
-    "question": (0.26, 0.23),
-    "qkeywords": (0.08, 0.07),
-    "claim": (0.07, 0.08),
-    "definition": (0.02, 0.015),
-    "citation": (0.12, 0.11),
-    "context": (0.12, 0.12),
-    "cocitation": (0.05, 0.05),
-    "tldr": (0.02, 0.02),
-    "keywords": (0.13, 0.12),
-    "sentence": (0.1, 0.08),
-    "title": (0.06, 0.05),
-    "heading": (0.005, 0.005),
-    "scifact": (0.004, 0.008),
-}
 # Of the lists' texts: all cut to a title's length, all to a few lines, each to its own, a part of
 # each; the others are whole.
 TO_TITLES, TO_LINES, TO_OWN, TO_PARTS = 0.08, 0.14, 0.08, 0.04
@@ -70,16 +54,27 @@ class Asked:
 class Asking(IterableDataset[Asked]):
     """Queries for step after step, for ever, made by a loader's workers."""
 
-    def __init__(self, packed: PackedLists, clock: Clock, *, lists: int, seed: int) -> None:
+    def __init__(
+        self,
+        packed: PackedLists,
+        clock: Clock,
+        *,
+        lists: int,
+        seed: int,
+        mixture: Mixture = GPU_MIXTURE,
+    ) -> None:
         """`lists` of a step; `clock` says how far the mixture of kinds has moved."""
         self._packed, self._clock, self._lists, self._seed = packed, clock, lists, seed
+        self._mixture = mixture
 
     def __iter__(self) -> Iterator[Asked]:
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         draw = np.random.default_rng([self._seed, 11, worker])
         shuffled = np.random.default_rng(1).permutation(len(self._packed))
-        order = ListOrder(self._packed, shuffled, GPU_MIXTURE, draw, worker=worker, workers=workers)
+        order = ListOrder(
+            self._packed, shuffled, self._mixture, draw, worker=worker, workers=workers
+        )
         rewording = Rewording(self._packed.words)
         while True:
             done = self._clock.done()

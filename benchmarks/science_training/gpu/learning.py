@@ -23,6 +23,7 @@ from scisearch.benchmarks.science_training.gpu.token_store import (
     pair_arrays,
 )
 from scisearch.benchmarks.science_training.learner import LONGEST_GRADIENT
+from scisearch.benchmarks.science_training.mixtures import GPU_MIXTURE, with_shares
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.settings import Clock, Settings
 from scisearch.benchmarks.science_training.state import State
@@ -49,7 +50,10 @@ class Course:
     def asked(self, clock: Clock) -> Iterator[Asked]:
         """The queries of step after step."""
         settings = self.settings
-        asking = Asking(self.packed, clock, lists=settings.lists, seed=settings.seed)
+        mixture = with_shares(GPU_MIXTURE, settings.shares)
+        asking = Asking(
+            self.packed, clock, lists=settings.lists, seed=settings.seed, mixture=mixture
+        )
         if settings.device == "cpu":
             return iter(asking)
         loader: DataLoader[Asked] = DataLoader(
