@@ -9,14 +9,17 @@ one of their papers with the same keywords.
 
 Questions, claims and topics were written from the document that answers them and share its words in
 their order; titles, headings and citing sentences were not. What helps the first may do nothing for
-the others (benchmarks/LOG.md, 2026-11-29), so look at their means apart.
+the others (benchmarks/LOG.md, 2026-11-29), so look at their means apart. Sets of textbooks and of
+questions to a web search are from sources whose terms keep them out of every training: they alone
+are as foreign to the weights as a collection from elsewhere.
 """
 
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 
@@ -37,6 +40,8 @@ Topic = tuple[str, Mapping[str, int]]  # a query and the gains of the doc_ids th
 _ALL = 10**9
 _DISTRACTORS = 12_000  # documents of a wide collection beside those that answer
 
+# All held-out queries of a corpus.
+WIDE: Mapping[str, str] = {"questions": QUESTIONS, "papers": PAPERS}
 # A document is about a subject when this is found in its title or text.
 SUBJECTS: Mapping[str, tuple[str, str]] = {
     "cancer": (QUESTIONS, r"\b(cancer|carcinoma|tumou?r|leuk(a)?emia|lymphoma)"),
@@ -54,6 +59,14 @@ FIELDS: Mapping[str, str] = {
     "visualization-topics": "vispubdata",
     "linguistics-topics": "acl_anthology",
     "learning-topics": "openreview",
+}
+# Queries of a source whose terms keep it out of every training, among the documents of several.
+_TEXTBOOKS = ("openstax_terms", "openstax_sections", "openstax_exercises")
+UNSEEN: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "textbook-terms": ("openstax_terms", _TEXTBOOKS),
+    "textbook-sections": ("openstax_sections", _TEXTBOOKS),
+    "textbook-exercises": ("openstax_exercises", _TEXTBOOKS),
+    "web-questions": ("msmarco_sample", ("msmarco_sample",)),
 }
 
 
@@ -89,13 +102,13 @@ def write_dev_collections(
         ConfigError: a name is unknown, or a folder cannot be written.
         TrainingError: a file of the corpora cannot be read.
     """
-    known = ("questions", "papers", *SUBJECTS, *FIELDS)
+    makers = _makers(corpora, seed)
     for name in only:
-        if name not in known:
-            raise ConfigError(f"dev collection {name!r}; expected one of {', '.join(known)}")
-    asked = set(only or known)
+        if name not in makers:
+            raise ConfigError(f"dev collection {name!r}; expected one of {', '.join(makers)}")
     told: dict[str, tuple[int, int]] = {}
-    for one in _collections(corpora, asked, seed=seed):
+    for name in [name for name in makers if not only or name in only]:
+        one = makers[name]()
         draw = random.Random(f"{seed} {one.name}")
         topics = draw.sample(one.topics, min(queries, len(one.topics)))
         if len(topics) >= fewest:
@@ -104,18 +117,25 @@ def write_dev_collections(
     return told
 
 
-def _collections(corpora: Path, asked: set[str], *, seed: int) -> Iterator[DevCollection]:
-    if asked & {"questions", "papers", *SUBJECTS}:
-        choice = choose(corpora, _held_out())
-        for name, corpus in (("questions", QUESTIONS), ("papers", PAPERS)):
-            if name in asked:
-                yield wide(name, choice, corpus, seed=seed)
-        for name, (corpus, pattern) in SUBJECTS.items():
-            if name in asked:
-                yield narrow(name, choice, corpus, pattern)
-    for name, source in FIELDS.items():
-        if name in asked:
-            yield many_answers(name, corpora, source)
+def _makers(corpora: Path, seed: int) -> dict[str, Callable[[], DevCollection]]:
+    """What makes each collection; the held-out lists are chosen once, when the first one asks."""
+
+    @cache
+    def held() -> Choice:
+        return choose(corpora, _held_out())
+
+    def make_wide(name: str, corpus: str) -> DevCollection:
+        return wide(name, held(), corpus, seed=seed)
+
+    def make_narrow(name: str, corpus: str, pattern: str) -> DevCollection:
+        return narrow(name, held(), corpus, pattern)
+
+    return {
+        **{name: partial(make_wide, name, corpus) for name, corpus in WIDE.items()},
+        **{name: partial(make_narrow, name, *of) for name, of in SUBJECTS.items()},
+        **{name: partial(many_answers, name, corpora, source) for name, source in FIELDS.items()},
+        **{name: partial(unseen, name, corpora, *of) for name, of in UNSEEN.items()},
+    }
 
 
 def _held_out() -> Caps:
@@ -183,6 +203,28 @@ def many_answers(
             gains = {doc_id: 2 if doc_id in both else 1 for doc_id in sorted(either)}
             topics.append((f"{first} and {second}", gains))
     return DevCollection(name, documents, topics)
+
+
+def unseen(name: str, corpora: Path, source: str, sources: Sequence[str]) -> DevCollection:
+    """The queries of one source of questions.parquet, among the right and wrong answers of several.
+
+    Nothing of these sources was ever learned from, neither their texts nor the way that they ask.
+    """
+    columns = ("query", "positive", "title", "source", "negative")
+    rows = relation_rows(corpora / "questions.parquet", columns)
+    asked = [row for row in rows if row["source"] in sources]
+    titles: dict[str, str] = {}  # by text; wrong answers stand without them
+    for row in asked:
+        titles[row["positive"]] = titles.get(row["positive"]) or row["title"] or ""
+        for text in row["negative"] or ():
+            titles.setdefault(text, "")
+    doc_ids = {text: f"answer-{n}" for n, text in enumerate(titles)}
+    gains: dict[str, dict[str, int]] = {}
+    for row in asked:
+        if row["source"] == source:
+            gains.setdefault(row["query"], {})[doc_ids[row["positive"]]] = 1
+    documents = {doc_ids[text]: (title, text) for text, title in titles.items()}
+    return DevCollection(name, documents, list(gains.items()))
 
 
 def _apart(first: str, second: str) -> bool:

@@ -9,16 +9,19 @@ from click.testing import CliRunner
 
 from scisearch.benchmarks.collection import read_collection
 from scisearch.benchmarks.science_training.__main__ import main
-from scisearch.benchmarks.science_training.caps import large_caps
-from scisearch.benchmarks.science_training.choice import Choice, ChosenList, choose
+from scisearch.benchmarks.science_training.caps import Caps, large_caps
+from scisearch.benchmarks.science_training.choice import Choice, ChosenList, choose, relation_rows
 from scisearch.benchmarks.science_training.dev_collections import (
+    UNSEEN,
     many_answers,
     narrow,
+    unseen,
     wide,
     write_dev_collections,
 )
 from scisearch.index.errors import ConfigError
 
+CORPORA = Path(__file__).resolve().parents[3] / "shared" / "corpora"
 CHOICE = Choice(
     [
         ChosenList("citation", "papers", "Tumours of mice", ("a", "b", "c"), "a"),
@@ -83,6 +86,41 @@ def test_two_keywords_grade_the_papers_that_have_both_or_one(tmp_path: Path) -> 
     # "iron" is a part of "iron oxide"; of soil and wheat, of iron oxide and wheat there are too few
     assert found.topics == [("iron and wheat", {"p0": 2, "p1": 2, "p2": 2, "p3": 1, "p4": 1})]
     assert many_answers("plants", tmp_path, "own", most=4).topics == []
+
+
+def test_a_source_that_no_training_had_asks_among_the_answers_of_several(tmp_path: Path) -> None:
+    def row(
+        source: str, query: str, positive: str, title: str, *negative: str
+    ) -> dict[str, object]:
+        told = {"source": source, "query": query, "positive": positive, "title": title or None}
+        return {**told, "negative": list(negative) or None}
+
+    rows = [
+        row("terms", "osmosis", "water moves", ""),
+        row("terms", "osmosis", "a membrane", "Cells"),
+        row("sections", "Membranes", "water moves", "Transport", "a membrane", "ions"),
+        row("web", "what is osmosis", "on the web", ""),
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "questions.parquet")
+    found = unseen("books", tmp_path, "terms", ("terms", "sections"))
+    assert list(found.documents.values()) == [
+        ("Transport", "water moves"),  # the title that stands with one of its rows
+        ("Cells", "a membrane"),
+        ("", "ions"),
+    ]
+    assert found.topics == [("osmosis", {"answer-0": 1, "answer-1": 1})]
+    assert unseen("web", tmp_path, "web", ("web",)).documents == {"answer-0": ("", "on the web")}
+
+
+@pytest.mark.skipif(not CORPORA.is_dir(), reason="needs ../shared/corpora")
+def test_no_training_may_learn_from_the_sources_that_stand_for_unseen_ones() -> None:
+    rows = relation_rows(CORPORA / "questions.parquet", ("source", "licence_class"))
+    licences: dict[str, set[str]] = {}
+    for row in rows:
+        licences.setdefault(row["source"], set()).add(row["licence_class"])
+    for source in {one for _, several in UNSEEN.values() for one in several}:
+        for caps in (Caps(), large_caps()):
+            assert licences[source].isdisjoint(caps.licences)
 
 
 def test_what_is_written_is_held_out_and_can_be_made_again(
