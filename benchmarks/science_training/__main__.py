@@ -19,6 +19,10 @@ _SHARES = click.option(
     help="Of the lists, such as citation 0.2; kinds not named share the rest as by default.",
 )
 
+_RELEVANT = click.option(
+    "--relevant", default=3, show_default=True, help="Relevant texts of a list, at most; to 6."
+)
+
 
 class _Stages(NoProgress):
     """Tells which stage begins; an hour's work needs no bar."""
@@ -89,6 +93,7 @@ def dev_collections(corpora: Path, output: Path, queries: int, only: tuple[str, 
 @click.option("--precision", type=click.Choice(["auto", "float32", "mixed"]), default="auto")
 @click.option("--seed", default=1, show_default=True)
 @_SHARES
+@_RELEVANT
 @click.option(
     "--unrelated",
     default=0,
@@ -131,6 +136,7 @@ def train(packed: Path, base: Path, output: Path, half: bool, **options: Any) ->
 @click.option("--precision", type=click.Choice(["float32", "bf16"]), default="bf16")
 @click.option("--seed", default=1, show_default=True)
 @_SHARES
+@_RELEVANT
 def learn(packed: Path, base: Path, output: Path, **options: Any) -> None:
     """On a GPU, from a large preparation: dense candidates, the training, its small sibling."""
     from scisearch.benchmarks.science_training.gpu.course import SIBLING_LAYERS, GpuJob, run_course
@@ -148,6 +154,7 @@ def learn(packed: Path, base: Path, output: Path, **options: Any) -> None:
         learning_rate=options["learning_rate"],
         seed=options["seed"],
         longest=GPU_LONGEST,
+        relevant=options["relevant"],
         shares=dict(options["shares"]),
     )
     job = GpuJob(
@@ -196,6 +203,7 @@ def _settings(options: dict[str, Any]) -> Any:
         seed=options["seed"],
         unrelated=options["unrelated"],
         contrasts=options["contrasts"],
+        relevant=options["relevant"],
         shares=dict(options["shares"]),
     )
 

@@ -30,7 +30,6 @@ LABEL_SHARE = 0.6  # of the other kinds
 # The first stage matched these queries with the very text they are from: its scores of them tell
 # nothing of those it gives to what people type.
 WITHOUT_OFFSET = frozenset({"sentence", "title"})
-_MOST_RELEVANT = 3  # relevant texts in a list
 _TRIES = 50  # for a document that is not the list's own
 UNTITLED = 0.08  # share of the lists whose documents stand without their titles
 ASKING_TOKENS = (30, 140)  # of a document that asks
@@ -61,8 +60,9 @@ class DrawnList:
 class DrawOptions:
     """What a list is made of."""
 
-    top: int = 4  # negatives of the top ranks; up to two give way to further relevant texts
+    top: int = 4  # negatives of the top ranks; all but one give way to further relevant texts first
     rest: int = 3  # negatives of the ranks below
+    relevant: int = 3  # relevant texts, at most
     unrelated: int = 0  # documents of other lists; of two or more, one is two steps away
     seed: int = 1
     mixture: Mixture = field(default_factory=lambda: MIXTURE)
@@ -162,12 +162,12 @@ class ListSource:
         return self._twisting.of(self._packed.queries[row], text, draw)
 
     def _positives(self, kind: str, row: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """One to three of the relevant documents, candidates where one is."""
+        """One or several of the relevant documents, candidates where one is."""
         documents, scores = self._packed.of_positives(row)
         found = np.flatnonzero(~np.isnan(scores))
         count = 1
         if len(found) > 1 and kind not in WITHOUT_OFFSET:
-            count = min(len(found), 1 + int(self._generator.integers(_MOST_RELEVANT)))
+            count = min(len(found), 1 + int(self._generator.integers(self._options.relevant)))
         pool = found if len(found) else np.arange(len(documents))
         places = self._generator.choice(pool, count, replace=False)
         return documents[places], scores[places]
@@ -204,7 +204,7 @@ class ListSource:
         n_top = int(self._packed.n_top[row])
         n_below = len(documents) - n_top
         wanted = self._options.top + self._options.rest - (relevant - 1)
-        top = min(n_top, max(self._options.top - (relevant - 1), wanted - n_below))
+        top = min(n_top, max(1, self._options.top - (relevant - 1), wanted - n_below))
         rest = wanted - top
         draw = self._generator
         chosen = np.concatenate(

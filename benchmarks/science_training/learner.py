@@ -191,6 +191,7 @@ def steps(
     worker, workers = share
     options = DrawOptions(
         seed=settings.seed,
+        relevant=settings.relevant,
         unrelated=settings.unrelated,
         mixture=with_shares(MIXTURE, settings.shares),
     )

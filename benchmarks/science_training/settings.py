@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 Numbers = Literal["float32", "bf16"]
+MOST_RELEVANT = 6  # of the eight texts of a list on a CPU
 # tokens that the pairs of a step are cut to, and how often: a whole abstract is seen in most, since
 # a model that saw halves of them learns to guess what the first stage could read
 LONGEST: tuple[tuple[int, float], ...] = ((160, 0.3), (224, 0.4), (288, 0.3))
@@ -37,6 +38,7 @@ class Settings:
     longest: tuple[tuple[int, float], ...] = LONGEST
     unrelated: int = 0  # texts of a list that are no candidates; with them the order of these stays
     contrasts: int = 0  # contrast lists in a step, beside `lists`
+    relevant: int = 3  # texts of a list, at most
     # of the lists, by kind; the kinds that are not named share the rest as they do by default
     shares: Mapping[str, float] = field(default_factory=dict)
 
@@ -53,6 +55,11 @@ class Settings:
             raise ConfigError(f"unrelated {self.unrelated}; expected 0 or more texts of a list")
         if self.contrasts < 0:
             raise ConfigError(f"contrasts {self.contrasts}; expected 0 or more lists of a step")
+        if not 1 <= self.relevant <= MOST_RELEVANT:
+            raise ConfigError(
+                f"relevant {self.relevant}; expected 1 to {MOST_RELEVANT} texts of a list, which"
+                " leaves it two others"
+            )
         with_shares(MIXTURE, self.shares)
         if not 0 <= self.warmup < 1 or not 0 <= self.averaged < 1:
             raise ConfigError(

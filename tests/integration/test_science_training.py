@@ -132,6 +132,7 @@ def test_the_commands(packed_lists: Path, tiny_cross_encoder: Path, tmp_path: Pa
     ]
     call += ["--minutes", "0.02", "--workers", "1", "--precision", "float32", "--lists", "2"]
     call += ["--contrasts", "2", "--share-of", "question", "0.5"]
+    call += ["--relevant", "5"]
     done = CliRunner().invoke(main, call, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     model = tmp_path / "out" / "model"
@@ -167,6 +168,8 @@ def test_wrong_settings_are_named() -> None:
         replace(TINY, lists=0)
     with pytest.raises(ConfigError, match="contrasts -1; expected 0 or more lists of a step"):
         replace(TINY, contrasts=-1)
+    with pytest.raises(ConfigError, match="relevant 7; expected 1 to 6 texts of a list"):
+        replace(TINY, relevant=7)
     with pytest.raises(ConfigError, match=r"warmup 1\.0, averaged 0\.2; expected shares"):
         replace(TINY, warmup=1.0)
 

@@ -192,6 +192,20 @@ def test_a_drawn_list_is_of_its_lists_texts(packed: PackedLists, mined: Mined) -
     assert sum(untouched) > len(untouched) / 3
 
 
+def test_a_drawn_list_has_as_many_relevant_texts_as_it_may(
+    packed: PackedLists, mined: Mined
+) -> None:
+    store, sharpness = TokenStore.of(packed, "cpu"), mined_sharpness(packed, mined, seed=1)
+    step = asked(packed)
+    one = Drawing(packed, store, mined, sharpness, relevant=1).draw(step)
+    five = Drawing(packed, store, mined, sharpness, relevant=5).draw(step)
+    assert five.there.shape[1] == one.there.shape[1] + 4
+    assert (one.relevant.sum(dim=1) == 1).all()
+    n_positives = torch.from_numpy(np.diff(packed.positives.starts)[step.rows])
+    assert (five.relevant.sum(dim=1) <= n_positives.clamp(max=5)).all()
+    assert five.relevant.sum() > one.relevant.sum()
+
+
 def test_unrelated_texts_stand_last_and_answer_another_list(
     packed: PackedLists, mined: Mined
 ) -> None:
@@ -267,11 +281,13 @@ def test_a_course_writes_a_model_and_its_sibling(
     call += ["--minutes", "0.05", "--sibling-minutes", "0.03", "--sibling-layers", "1"]
     call += ["--lists", "6", "--precision", "float32", "--learning-rate", "2e-3"]
     call += ["--same-work", str(NEARLY), "--share-of", "question", "0.5"]
+    call += ["--relevant", "4"]
     done = CliRunner().invoke(main, call, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     told = json.loads((output / "course.json").read_text())
     assert told["steps"] > 1
     assert told["settings"]["shares"] == {"question": 0.5}
+    assert told["settings"]["relevant"] == 4
     assert set(told["sha256"]) == {"model", "sibling"}
     for name, layers in (("model", 2), ("sibling", 1)):
         model = AutoModelForSequenceClassification.from_pretrained(output / name)

@@ -127,6 +127,28 @@ def test_several_relevant_texts_stand_in_a_list() -> None:
     assert counts == {1, 2}
 
 
+def test_a_list_may_have_more_relevant_texts_than_others() -> None:
+    lists = replace(
+        packed(),
+        positives=ragged([[0, *range(9, 14)]] * 6, np.int32),
+        positive_scores=np.full(36, 0.5, np.float16),
+        negatives=ragged([list(range(1, 9))] * 6, np.int32),
+        negative_scores=np.tile(np.linspace(1, 0, 8), 6).astype(np.float16),
+        n_top=np.full(6, 4, np.uint8),
+    )
+    source = ListSource(lists, SHARP, replace(OPTIONS, relevant=6))
+    drawn = {one.relevant: one for one in (source.draw(1.0) for _ in range(200))}
+    assert set(drawn) == {1, 2, 3, 4, 5, 6}
+    for count, one in drawn.items():
+        documents = [int(text[-1]) - 200 for text in one.texts]
+        assert len(set(documents)) == 8
+        assert set(documents[count:]) <= set(range(1, 9))
+        assert one.corrections[:count] == pytest.approx(log(6 / count))
+        of_top = sum(document <= 4 for document in documents[count:])
+        assert of_top == max(1, 5 - count)
+        assert one.corrections[count : count + of_top] == pytest.approx(-log(of_top / 4))
+
+
 def test_a_sentence_asks_for_the_rest_of_its_abstract_without_an_offset() -> None:
     source = ListSource(packed(), SHARP, DrawOptions(mixture={"sentence": (1, 1)}, varied=False))
     found = [source.draw(0.0) for _ in range(20)]

@@ -82,7 +82,7 @@ def run_course(job: GpuJob) -> Path:
     found = (~mined.positive_scores.isnan()).any(dim=1).float().mean()
     n_negatives = (mined.negatives >= 0).sum(dim=1).float().mean()
     say(f"candidates: {n_negatives:.1f} a list, a relevant one in {found:.3f}; {sharpness}")
-    drawing = Drawing(packed, store, mined, sharpness)
+    drawing = Drawing(packed, store, mined, sharpness, relevant=job.settings.relevant)
     course = Course(packed, store, drawing, job.settings, log)
     model = load_fast_bert(job.base, seed=job.settings.seed)
     course = replace(course, settings=job.settings.within(model.shape.positions))

@@ -31,7 +31,7 @@ from scisearch.benchmarks.science_training.variation import Rewording
 from scisearch.rerank.training.list_logits import ABSENT
 from scisearch.rerank.training.sharpness import Sharpness
 
-MOST_RELEVANT, OF_TOP, OF_REST, UNRELATED = 3, 6, 5, 2  # texts of a list, in this order
+RELEVANT, OF_TOP, OF_REST, UNRELATED = 3, 6, 5, 2  # texts of a list, in this order
 # Of the lists' texts: all cut to a title's length, all to a few lines, each to its own, a part of
 # each; the others are whole.
 TO_TITLES, TO_LINES, TO_OWN, TO_PARTS = 0.08, 0.14, 0.08, 0.04
@@ -114,10 +114,19 @@ class Drawing:
     """Draws the texts of a step on the device."""
 
     def __init__(
-        self, packed: PackedLists, store: TokenStore, mined: Mined, sharpness: Sharpness
+        self,
+        packed: PackedLists,
+        store: TokenStore,
+        mined: Mined,
+        sharpness: Sharpness,
+        *,
+        relevant: int = RELEVANT,
     ) -> None:
-        """Put what a kind of query says beside what the first stages say of each list."""
-        self._store, self._mined = store, mined
+        """Put what a kind of query says beside what the first stages say of each list.
+
+        `relevant` texts of a list at most.
+        """
+        self._store, self._mined, self._most = store, mined, relevant
         device = store.tokens.device
         self._n_documents = len(packed.titles)
 
@@ -132,7 +141,7 @@ class Drawing:
         self._replaced = torch.from_numpy(np.diff(packed.instead.starts) > 0).to(device)
 
     def draw(self, asked: Asked) -> Drawn:
-        """One to three relevant texts of each list, some negatives of its top, some below, others.
+        """Relevant texts of each list, some negatives of its top, some of those below, others.
 
         Without the last, which are unrelated, a model learns to tell candidates from each other
         and nothing else (benchmarks/LOG.md, 2026-11-28). Their fused score is 0.
@@ -162,7 +171,7 @@ class Drawing:
         there = documents >= 0
         has_offset = self._has_offset[rows] & ~relevant_scores[:, 0].isnan()
         is_relevant = torch.zeros_like(scores)
-        is_relevant[:, :MOST_RELEVANT] = (relevant >= 0).float()
+        is_relevant[:, : self._most] = (relevant >= 0).float()
         return Drawn(
             pairs=self._pairs(rows, documents.clamp(min=0), asked, random),
             there=there,
@@ -180,14 +189,14 @@ class Drawing:
         found = ~scores.isnan()
         pool = torch.where(found.any(dim=1, keepdim=True), found, documents >= 0)
         keys = torch.rand(pool.shape, generator=random, device=pool.device).masked_fill(~pool, -1.0)
-        width = min(MOST_RELEVANT, keys.shape[1])
+        width = min(self._most, keys.shape[1])
         keys, order = keys.topk(width, dim=1)
         wanted = torch.randint(
-            1, MOST_RELEVANT + 1, (len(rows), 1), generator=random, device=rows.device
+            1, self._most + 1, (len(rows), 1), generator=random, device=rows.device
         )
         wanted = torch.where(self._has_offset[rows][:, None], wanted, 1)
         chosen = (keys >= 0) & (torch.arange(width, device=rows.device)[None] < wanted)
-        padding = (0, MOST_RELEVANT - width)
+        padding = (0, self._most - width)
         documents = torch.where(chosen, documents.gather(1, order), -1)
         scores = torch.where(chosen, scores.gather(1, order), torch.nan)
         return (
