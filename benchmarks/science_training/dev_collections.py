@@ -7,11 +7,11 @@ told by a hash of their text (`caps.py`), so these folders can be made again fro
 to the byte. Topics of two keywords with many answers are not held out: a training list may ask for
 one of their papers with the same keywords.
 
-Questions, claims and topics were written from the document that answers them and share its words in
-their order; titles, headings and citing sentences were not. What helps the first may do nothing for
-the others (benchmarks/LOG.md, 2026-11-29), so look at their means apart. Sets of textbooks and of
-questions to a web search are from sources whose terms keep them out of every training: they alone
-are as foreign to the weights as a collection from elsewhere.
+Where one document answers a query, a cross-encoder gains by every weight it is given, where many do
+it hardly gains, and few of these sets are of the second kind (benchmarks/LOG.md, 2026-11-29), so
+look at their means apart. Sets of textbooks and of questions to a web search are from sources whose
+terms keep them out of every training: they alone are as foreign to the weights as a collection from
+elsewhere.
 """
 
 import json

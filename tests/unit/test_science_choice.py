@@ -9,7 +9,7 @@ import pytest
 from scisearch.benchmarks.science_training.caps import KIND_CAPS, Caps, large_caps
 from scisearch.benchmarks.science_training.choice import ChosenList, choose
 from scisearch.benchmarks.science_training.cleaning import scifact_claims, without_leaks
-from scisearch.benchmarks.science_training.draw import MIXTURE
+from scisearch.benchmarks.science_training.mixtures import MIXTURE
 from scisearch.index.errors import TrainingError
 
 
