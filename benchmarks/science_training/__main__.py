@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from scisearch.benchmarks.commands import Commands
+from scisearch.benchmarks.science_training.settings import MOST_RELEVANT, RELEVANT
 from scisearch.index.progress import NoProgress
 
 _PATH = click.Path(path_type=Path)
@@ -18,9 +19,11 @@ _SHARES = click.option(
     metavar="KIND SHARE",
     help="Of the lists, such as citation 0.2; kinds not named share the rest as by default.",
 )
-
 _RELEVANT = click.option(
-    "--relevant", default=3, show_default=True, help="Relevant texts of a list, at most; to 6."
+    "--relevant",
+    default=RELEVANT,
+    show_default=True,
+    help=f"Relevant texts of a list, at most; to {MOST_RELEVANT}.",
 )
 
 

@@ -12,6 +12,7 @@ from scisearch.benchmarks.science_training.list_order import ListOrder
 from scisearch.benchmarks.science_training.mixtures import MIXTURE, Mixture
 from scisearch.benchmarks.science_training.neighbours import Neighbours
 from scisearch.benchmarks.science_training.packed import PackedLists
+from scisearch.benchmarks.science_training.settings import RELEVANT
 from scisearch.benchmarks.science_training.twisting import TWISTED, TWISTED_CHANCE, Twisting
 from scisearch.benchmarks.science_training.variation import Rewording, shortened
 from scisearch.index.errors import TrainingError
@@ -62,7 +63,7 @@ class DrawOptions:
 
     top: int = 4  # negatives of the top ranks; all but one give way to further relevant texts first
     rest: int = 3  # negatives of the ranks below
-    relevant: int = 3  # relevant texts, at most
+    relevant: int = RELEVANT  # texts, at most
     unrelated: int = 0  # documents of other lists; of two or more, one is two steps away
     seed: int = 1
     mixture: Mixture = field(default_factory=lambda: MIXTURE)

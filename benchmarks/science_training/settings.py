@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import torch
 
 Numbers = Literal["float32", "bf16"]
-MOST_RELEVANT = 6  # of the eight texts of a list on a CPU
+RELEVANT = 3  # texts of a list, at most
+MOST_RELEVANT = 6  # that may be asked for: of the eight texts of a list on a CPU
 # tokens that the pairs of a step are cut to, and how often: a whole abstract is seen in most, since
 # a model that saw halves of them learns to guess what the first stage could read
 LONGEST: tuple[tuple[int, float], ...] = ((160, 0.3), (224, 0.4), (288, 0.3))
@@ -38,7 +39,7 @@ class Settings:
     longest: tuple[tuple[int, float], ...] = LONGEST
     unrelated: int = 0  # texts of a list that are no candidates; with them the order of these stays
     contrasts: int = 0  # contrast lists in a step, beside `lists`
-    relevant: int = 3  # texts of a list, at most
+    relevant: int = RELEVANT  # texts of a list, at most
     # of the lists, by kind; the kinds that are not named share the rest as they do by default
     shares: Mapping[str, float] = field(default_factory=dict)
 

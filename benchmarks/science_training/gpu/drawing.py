@@ -26,12 +26,12 @@ from scisearch.benchmarks.science_training.list_order import ListOrder
 from scisearch.benchmarks.science_training.mixtures import GPU_MIXTURE, Mixture
 from scisearch.benchmarks.science_training.packed import PackedLists
 from scisearch.benchmarks.science_training.ranks import TOP
-from scisearch.benchmarks.science_training.settings import Clock
+from scisearch.benchmarks.science_training.settings import RELEVANT, Clock
 from scisearch.benchmarks.science_training.variation import Rewording
 from scisearch.rerank.training.list_logits import ABSENT
 from scisearch.rerank.training.sharpness import Sharpness
 
-RELEVANT, OF_TOP, OF_REST, UNRELATED = 3, 6, 5, 2  # texts of a list, in this order
+OF_TOP, OF_REST, UNRELATED = 6, 5, 2  # texts of a list after the relevant ones, in this order
 # Of the lists' texts: all cut to a title's length, all to a few lines, each to its own, a part of
 # each; the others are whole.
 TO_TITLES, TO_LINES, TO_OWN, TO_PARTS = 0.08, 0.14, 0.08, 0.04
