@@ -152,9 +152,12 @@ def _corrected(results: Sequence[GateResult]) -> tuple[GateResult, ...]:
 class CollectionIndexes:
     """An index for each collection, built once, and used by every configuration."""
 
-    def __init__(self, folder: Path, progress: Progress) -> None:
-        """Build below `folder`, or find there what was built before."""
-        self._folder = folder
+    def __init__(self, folder: Path, progress: Progress, *, vectors: bool = True) -> None:
+        """Build below `folder`, or find there what was built before.
+
+        Without `vectors` none has any, also for a mode that would use them.
+        """
+        self._folder, self._vectors = folder, vectors
         self.progress = progress
 
     def system(self, config: SearchConfig) -> System:
@@ -175,13 +178,16 @@ class CollectionIndexes:
         return searched
 
     def index(self, collection: Collection, config: SearchConfig) -> Path:
-        """The collection's index folder, with vectors unless the mode is bm25.
+        """The collection's index folder, with vectors unless the mode is bm25 or none has any.
 
         Raises:
             ScisearchError: it cannot be built.
         """
-        path = self._folder / collection.corpus.resolve().parent.name
-        if not self._is_of(path, collection.corpus, dense=config.mode != "bm25"):
+        dense = self._vectors and config.mode != "bm25"
+        name = collection.corpus.resolve().parent.name
+        # an index with vectors serves the mode bm25, but none of those that shall have none
+        path = self._folder / (name if self._vectors else f"{name}-bm25")
+        if not self._is_of(path, collection.corpus, dense=dense):
             # Collections hold empty documents (two of Cranfield's): nothing can find those.
             build = BuildConfig(
                 device=config.device,
@@ -189,7 +195,7 @@ class CollectionIndexes:
                 runtime=config.runtime,
                 skip_bad_rows=True,
             )
-            if config.mode == "bm25":
+            if not dense:
                 build = replace(build, encoder=None)
             elif config.encoder is not None:
                 build = replace(build, encoder=config.encoder)

@@ -1,6 +1,7 @@
 """What a finished cross-encoder needs to be used well: weight, calibration, when `auto` may stop.
 
-All are chosen on dev collections that the model was not trained on, and kept in its folder.
+All are chosen on dev collections that the model was not trained on, and kept in its folder. An index
+without vectors has a weight of its own: beside BM25 alone a cross-encoder has more to say.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,11 @@ from scisearch.benchmarks.latency import spread_queries
 from scisearch.index.errors import ConfigError, TrainingError
 from scisearch.index.progress import NoProgress, Progress
 from scisearch.rerank.interpolation import Interpolation
-from scisearch.rerank.model_settings import read_model_settings, write_model_settings
+from scisearch.rerank.model_settings import (
+    ModelSettings,
+    read_model_settings,
+    write_model_settings,
+)
 from scisearch.rerank.search_config import SearchConfig
 from scisearch.rerank.training.calibrate import CalibrationReport, calibrate_scores
 
@@ -38,6 +43,7 @@ class FitOptions:
     """How a cross-encoder is fitted."""
 
     choose_weight: bool = False  # also weight and normalisation; else those that it has
+    vectors: bool = True  # of the indexes; without: chosen is the weight beside BM25 alone, no more
     calibrate: bool = False  # also the probabilities of its logits
     queries: int = 200  # of each collection, at most
     search: SearchConfig = field(default_factory=SearchConfig)  # mode and reranker are set here
@@ -76,12 +82,18 @@ def fit_reranker(model: Path, dev: Sequence[str], options: FitOptions | None = N
         options: how.
 
     Raises:
-        ConfigError: no collection, no such folder, or it cannot be written.
+        ConfigError: no collection, no such folder, it cannot be written, or a calibration is asked
+            for without vectors.
         ScisearchError: the model or a collection cannot be read, indexed or searched.
     """
     options = options or FitOptions()
     if not dev:
         raise ConfigError("found no dev collection, expected at least one (--dev FOLDER)")
+    if options.calibrate and not options.vectors:
+        raise ConfigError(
+            "calibrate without vectors: found both, expected one: probabilities are fitted on the"
+            " fused candidates (leave out --calibrate or --no-dense)"
+        )
     if not model.is_dir():
         raise ConfigError(f"{model}: no such folder, expected that of a cross-encoder")
     settings = read_model_settings(model)
@@ -92,22 +104,31 @@ def fit_reranker(model: Path, dev: Sequence[str], options: FitOptions | None = N
     )
     config = replace(config, cutoff=config.rerank_depth)
     with TemporaryDirectory(prefix="scisearch-fit-") as temporary:
-        indexes = CollectionIndexes(options.indexes or Path(temporary), options.progress)
+        folder = options.indexes or Path(temporary)
+        indexes = CollectionIndexes(folder, options.progress, vectors=options.vectors)
         scored = [(one, score_candidates(one, config, indexes)) for one in collections]
+    if not options.vectors:
+        beside_bm25 = choose_interpolation(scored, settings.lexical)
+        _keep(model, replace(settings, lexical=beside_bm25.chosen))
+        return RerankerFit(model, beside_bm25, None)
     like = settings.interpolation
     weight = choose_interpolation(scored, like) if options.choose_weight else None
     interpolation = settings.interpolation if weight is None else weight.chosen
     bound, notes = bound_of(scored, interpolation)
     kept = None if bound is None else bound.bound
+    _keep(model, replace(settings, interpolation=interpolation, bound=kept))
+    calibration, more = _calibrated(model, scored) if options.calibrate else (None, ())
+    return RerankerFit(model, weight, bound, calibration, (*notes, *more))
+
+
+def _keep(model: Path, settings: ModelSettings) -> None:
     try:
-        write_model_settings(model, replace(settings, interpolation=interpolation, bound=kept))
+        write_model_settings(model, settings)
     except OSError as error:
         raise ConfigError(
             f"{model}: cannot be written ({error.strerror}), expected a folder of your own; copy"
             " the model into one"
         ) from error
-    calibration, more = _calibrated(model, scored) if options.calibrate else (None, ())
-    return RerankerFit(model, weight, bound, calibration, (*notes, *more))
 
 
 def bound_of(

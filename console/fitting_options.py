@@ -22,6 +22,11 @@ fitting_options = options_of(
     ),
     ignore_option,
     click.option("--choose-weight", is_flag=True, help="Also its weight against the first stages."),
+    click.option(
+        "--no-dense",
+        is_flag=True,
+        help="The weight for indexes without vectors (beside BM25 alone), and nothing else.",
+    ),
     click.option("--calibrate", is_flag=True, help="Also the probabilities of its scores."),
     click.option("--queries", default=200, show_default=True, help="Of each collection, at most."),
     click.option(
@@ -53,6 +58,7 @@ def _fit_options(options: dict[str, Any]) -> "FitOptions":
     names = ("encoder", "device", "offline", "runtime")
     return FitOptions(
         choose_weight=options["choose_weight"],
+        vectors=not options["no_dense"],
         calibrate=options["calibrate"],
         queries=options["queries"],
         search=SearchConfig(**{name: options[name] for name in names}),

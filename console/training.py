@@ -121,7 +121,7 @@ def render_interpolation(choice: "InterpolationChoice", *, markdown: bool = Fals
         f"{table.markdown() if markdown else table.plain()}\n\n"
         f"Mean nDCG@10 over {names}. Kept: {choice.chosen.weight:g} with"
         f" {choice.chosen.normalisation}{_depending(choice.chosen)};"
-        f" the fused list alone has {choice.unused:.4f}."
+        f" the first stages alone have {choice.unused:.4f}."
     )
 
 

@@ -3,11 +3,14 @@
     {
       "interpolation": {"weight": 0.5, "normalisation": "minmax",
                         "lengths": null, "likeness": null},
+      "lexical": null,
       "calibration": null,
       "bound": null
     }
 
-They were chosen on data of its training. A folder without the file, a hub model say, has defaults.
+They were chosen on dev data. `lexical` is the interpolation of an index without vectors, where BM25
+alone finds the candidates; null: as of any other. A folder without the file, a hub model say, has
+defaults.
 """
 
 import json
@@ -31,6 +34,11 @@ class ModelSettings:
     interpolation: Interpolation = field(default_factory=Interpolation)
     calibration: Mapping[str, Any] | None = None  # None: its scores have no probabilities
     bound: LogitBound | None = None  # of logits not computed, for --rerank auto; None: not fitted
+    lexical: Interpolation | None = None  # beside BM25 alone; None: as beside the fused list
+
+    def beside(self, *, vectors: bool) -> Interpolation:
+        """The interpolation for an index with vectors, or without."""
+        return self.lexical if self.lexical and not vectors else self.interpolation
 
 
 def read_model_settings(folder: Path) -> ModelSettings:
@@ -48,17 +56,18 @@ def read_model_settings(folder: Path) -> ModelSettings:
         calibration = values.get("calibration")
         if not isinstance(calibration, dict | None):
             raise TypeError(f"calibration is {calibration!r}")
-        bound = values.get("bound")
+        bound, lexical = values.get("bound"), values.get("lexical")
         return ModelSettings(
             _interpolation(weighed),
             calibration,
             None if bound is None else LogitBound.from_json(bound),
+            None if lexical is None else _interpolation(lexical),
         )
     except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
         raise ModelError(
-            f"{path}: {error}; expected interpolation (weight, normalisation, lengths, likeness),"
-            " calibration and bound as `search train` writes them; remove the file to use the"
-            " defaults"
+            f"{path}: {error}; expected interpolation and lexical (weight, normalisation, lengths,"
+            " likeness), calibration and bound as `search train` writes them; remove the file to"
+            " use the defaults"
         ) from error
 
 

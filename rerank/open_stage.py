@@ -23,8 +23,9 @@ def prepare_built_in(device: str | None = None) -> None:
 def open_rerank_stage(index: OpenIndex, config: SearchConfig) -> RerankStage:
     """Find and load the cross-encoder of a configuration for the documents of an index.
 
-    A weight or normalisation that the configuration leaves open is that kept with the model. With
-    `rerank` "cascade" the small built-in one, weighed as is kept with it, chooses what it scores.
+    A weight or normalisation that the configuration leaves open is that kept with the model, for
+    an index with vectors or for one without. With `rerank` "cascade" the small built-in one,
+    weighed as is kept with it, chooses what it scores.
 
     Raises:
         ModelError: it cannot be found or loaded, or is none.
@@ -56,7 +57,8 @@ def _open_stage(index: OpenIndex, config: SearchConfig) -> RerankStage:
     name = config.reranker or DEFAULT_CROSS_ENCODER
     model = resolve_model(name, offline=config.offline, kind="cross-encoder")
     settings = read_model_settings(model.folder)
-    interpolation = settings.interpolation.changed(weight, normalisation)
+    own = settings.beside(vectors=index.has_vectors)
+    interpolation = own.changed(weight, normalisation)
     calibration = settings.calibration
     cross_encoder = LocalCrossEncoder(
         model,

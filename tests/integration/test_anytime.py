@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -217,12 +217,8 @@ def test_another_model_gets_no_remembered_scores(
     assert cache.exists()
 
 
-def test_fit_reranker_keeps_weight_and_bound(
-    tmp_path: Path, tiny_cross_encoder: Path, tiny_encoder: Path, cache: Path
-) -> None:
-    """Scored once; the second and third time every score is remembered."""
-    model, folder = tmp_path / "model", tmp_path / "dev"
-    shutil.copytree(tiny_cross_encoder, model)
+def dev_collection(folder: Path) -> int:
+    """A collection of splits train and test; how many queries the former has."""
     build(folder, TEXTS[:120])
     rows = [json.loads(line) for line in (folder / "corpus.jsonl").read_text().splitlines()]
     topics = [f"{a} {b}" for a in WORDS for b in WORDS[:6]]  # two halves of at least 20
@@ -231,6 +227,16 @@ def test_fit_reranker_keeps_weight_and_bound(
         "".join(f"q{i} 0 {rows[i]['doc_id']} 1\n" for i in range(len(topics)))
     )
     (folder / "qrels.test.tsv").write_text(f"q0 0 {rows[5]['doc_id']} 1\n")
+    return len(topics)
+
+
+def test_fit_reranker_keeps_weight_and_bound(
+    tmp_path: Path, tiny_cross_encoder: Path, tiny_encoder: Path, cache: Path
+) -> None:
+    """Scored once; the second and third time every score is remembered."""
+    model, folder = tmp_path / "model", tmp_path / "dev"
+    shutil.copytree(tiny_cross_encoder, model)
+    n_queries = dev_collection(folder)
     at = ["fit-reranker", model, "--dev", f"{folder}:train", "--encoder", tiny_encoder]
     at += ["--indexes", tmp_path / "indexes", "--offline"]
     refused = search(*at).output
@@ -242,7 +248,7 @@ def test_fit_reranker_keeps_weight_and_bound(
     kept = read_model_settings(model)
     assert kept.interpolation == Interpolation(0.5, "logit")
     assert kept.bound is not None
-    assert dict(kept.bound.dev) == {"dev train": len(topics)}
+    assert dict(kept.bound.dev) == {"dev train": n_queries}
     assert f"* {kept.bound.allowed:g}" in shown
     assert f"kept in {model / 'scisearch.json'}" in shown
 
@@ -254,3 +260,28 @@ def test_fit_reranker_keeps_weight_and_bound(
     nowhere = search("fit-reranker", tmp_path / "no", *at[2:], code=1).output
     assert f"{tmp_path / 'no'}: no such folder, expected that of a cross-encoder" in nowhere
     assert "Missing option '--dev'" in search("fit-reranker", model, code=2).output
+
+
+def test_fit_reranker_without_vectors_keeps_the_weight_beside_bm25(
+    tmp_path: Path, tiny_cross_encoder: Path, cache: Path
+) -> None:
+    """And nothing else; an index without vectors is then reranked with it."""
+    model, folder, indexes = tmp_path / "model", tmp_path / "dev", tmp_path / "indexes"
+    shutil.copytree(tiny_cross_encoder, model)
+    dev_collection(folder)
+    before = ModelSettings(Interpolation(0.3, "logit"), None, BOUND)
+    write_model_settings(model, before)
+    at = ["fit-reranker", model, "--dev", f"{folder}:train", "--indexes", indexes, "--offline"]
+    told = search(*at, "--no-dense").output
+    kept = read_model_settings(model)
+    assert kept.lexical is not None
+    assert f"Kept: {kept.lexical.weight:g} with {kept.lexical.normalisation}" in told
+    assert replace(kept, lexical=None) == before
+    assert [path.name for path in indexes.iterdir()] == ["dev-bm25"]
+
+    pipeline = SearchPipeline.open(indexes / "dev-bm25", config(model))
+    assert pipeline.rerank_stage.interpolation == kept.lexical
+    own = SearchPipeline.open(indexes / "dev-bm25", config(model, rerank_weight=0.11))
+    assert own.rerank_stage.interpolation.weight == 0.11
+    both = search(*at, "--no-dense", "--calibrate", code=1).output
+    assert "leave out --calibrate or --no-dense" in both

@@ -26,6 +26,16 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ramp = ModelSettings(Interpolation(0.7, "logit", (100, 200), (0.1, 0.25)))
     write_model_settings(tmp_path, ramp)
     assert read_model_settings(tmp_path) == ramp
+    both = ModelSettings(ramp.interpolation, lexical=Interpolation(0.6, "logit", (0, 90)))
+    write_model_settings(tmp_path, both)
+    assert read_model_settings(tmp_path) == both
+
+
+def test_an_index_without_vectors_has_its_own_weight_where_the_model_has_one() -> None:
+    fused, lexical = Interpolation(0.4), Interpolation(0.6)
+    both = ModelSettings(fused, lexical=lexical)
+    assert (both.beside(vectors=True), both.beside(vectors=False)) == (fused, lexical)
+    assert ModelSettings(fused).beside(vectors=False) == fused
 
 
 @pytest.mark.parametrize(
@@ -39,6 +49,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         '{"interpolation": {"lengths": [1]}}',
         '{"interpolation": {"lengths": [200, 100]}}',
         '{"interpolation": {"likeness": [0.2, 0.1]}}',
+        '{"lexical": {"weight": 2}}',
+        '{"lexical": 3}',
         '{"calibration": 3}',
         '{"bound": 3}',
         '{"bound": {"allowed": 0.1}}',
