@@ -1,7 +1,7 @@
 """What a finished cross-encoder needs to be used well: weight, calibration, when `auto` may stop.
 
-All are chosen on dev collections that the model was not trained on, and kept in its folder. An index
-without vectors has a weight of its own: beside BM25 alone a cross-encoder has more to say.
+All are chosen on dev collections that the model was not trained on, and kept in its folder. An
+index without vectors has a weight of its own: beside BM25 alone a cross-encoder has more to say.
 """
 
 from collections.abc import Sequence

@@ -64,7 +64,10 @@ def test_the_answer_shows_title_origin_snippet_marks_and_times(
     assert lines[1].startswith("    p1  score ")
     assert lines[2] == "    *Parsing* with attention."
     assert lines[-1].startswith("bm25: load ")
-    assert lines[-2] == "note: BM25 only: the index was built with --no-dense"
+    assert lines[-2] == (
+        "note: BM25 only: the index was built with --no-dense; --mode rerank has the built-in"
+        " cross-encoder reorder what it finds (better, slower)"
+    )
 
 
 def test_json_holds_every_stage_and_the_metadata(papers: Path, search: Search) -> None:

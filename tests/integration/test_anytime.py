@@ -262,8 +262,9 @@ def test_fit_reranker_keeps_weight_and_bound(
     assert "Missing option '--dev'" in search("fit-reranker", model, code=2).output
 
 
+@pytest.mark.usefixtures("cache")
 def test_fit_reranker_without_vectors_keeps_the_weight_beside_bm25(
-    tmp_path: Path, tiny_cross_encoder: Path, cache: Path
+    tmp_path: Path, tiny_cross_encoder: Path
 ) -> None:
     """And nothing else; an index without vectors is then reranked with it."""
     model, folder, indexes = tmp_path / "model", tmp_path / "dev", tmp_path / "indexes"
