@@ -17,7 +17,7 @@ from scisearch.index.opened import open_index
 from scisearch.index.progress import NoProgress, Progress, stage_of
 from scisearch.pipeline import SearchPipeline
 from scisearch.rerank.search_config import SearchConfig
-from scisearch.retrieval.ranking import Run
+from scisearch.retrieval.ranking import RankedList, Run
 
 MEASURE = "nDCG@10"
 _BATCH = 32  # topics searched together
@@ -167,12 +167,13 @@ class CollectionIndexes:
             protocol, pools = collection.protocol, collection.pools
             deeper = replace(config, cutoff=protocol.asked_for(config.cutoff))
             pipeline = SearchPipeline.open(self.index(collection, config), deeper)
-            queries, found = collection.queries, {}
+            queries = collection.queries
+            found: dict[str, RankedList] = {}
             with stage_of(self.progress, collection.name, len(queries), unit="topics"):
                 for start in range(0, len(queries), _BATCH):
-                    for ranked in pipeline.run(queries[start : start + _BATCH], pools=pools):
-                        found[ranked.query_id] = ranked
-                        self.progress.advance(1)
+                    ranked = pipeline.run(queries[start : start + _BATCH], pools=pools)
+                    found |= {one.query_id: one for one in ranked}
+                    self.progress.advance(len(ranked))
             return protocol.applied(found, config.cutoff)[0]
 
         return searched
