@@ -6,9 +6,9 @@ from scisearch.rerank.search_config import Mode, SearchConfig
 from scisearch.retrieval.likeness import likeness_is_known
 
 NOT_RERANKED = (
-    "not reranked: the vectors are not those of the default bi-encoder, beside which the built-in"
-    " cross-encoder was measured; --mode rerank has it reorder the candidates all the same,"
-    " --reranker another (search tune tells)"
+    "not reranked: the index gives back no vectors of the default bi-encoder, beside which the"
+    " built-in cross-encoder was measured; --mode rerank has it reorder the candidates all the"
+    " same, --reranker another (search tune tells)"
 )
 NO_VECTORS = (
     "BM25 only: the index was built with --no-dense; --mode rerank has the built-in cross-encoder"
