@@ -262,7 +262,7 @@ def test_the_default_mode_reranks_where_a_cross_encoder_is_named(
     without = SearchPipeline.open(index, SearchConfig(offline=True)).search("gene")
     assert without.mode == "hybrid"
     # the tiny encoder's vectors: how alike documents are is known of the default one's alone
-    assert without.notes[0].startswith("not reranked: the index gives back no vectors of the default")
+    assert without.notes[0].startswith("not reranked: the index gives back no vectors of the")
     named = SearchPipeline.open(
         index, SearchConfig(offline=True, reranker=str(tiny_cross_encoder))
     ).search("gene")
