@@ -1,7 +1,7 @@
 """The whole pipeline on tiny models: every stage is the real one, only the weights are random."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,24 +14,18 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scisearch.benchmarks.run_file import write_run_file
 from scisearch.cli import main
 from scisearch.index.build_plan import BuildConfig
 from scisearch.index.builder import build_index
 from scisearch.index.errors import ConfigError, ModelError
-from scisearch.index.progress import NoProgress
 from scisearch.pipeline import SearchPipeline
-from scisearch.rerank.interpolation import Interpolation
-from scisearch.rerank.model_settings import ModelSettings, write_model_settings
 from scisearch.rerank.search_config import MODES, Mode, SearchConfig
 from scisearch.retrieval.fusion import Fusion
-from scisearch.retrieval.ranking import Hit, Query, RankedList
-from scisearch.retrieval.run_writer import RunWriter
+from scisearch.retrieval.ranking import Query, RankedList
+from scisearch.tests.toy_pipeline import CORPUS, WORDS, build, config, numbered
 
 pytestmark = pytest.mark.slow
 
-WORDS = ("gene", "protein", "folding", "attention", "query", "beta", "cells", "vectors", "mice")
-Row = dict[str, object]
 rows = st.lists(
     st.tuples(
         st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join),
@@ -41,31 +35,6 @@ rows = st.lists(
     max_size=14,
 )
 queries = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
-
-
-def numbered(texts: Sequence[tuple[str, int]]) -> list[Row]:
-    return [
-        {"doc_id": f"d{number:02d}", "title": "", "text": text, "year": year}
-        for number, (text, year) in enumerate(texts)
-    ]
-
-
-def build(folder: Path, corpus: Sequence[Row], encoder: Path) -> Path:
-    path = folder / "corpus.parquet"
-    pq.write_table(pa.Table.from_pylist(list(corpus)), path)
-    build_index(path, folder / "index", BuildConfig(encoder=str(encoder), offline=True))
-    return folder / "index"
-
-
-def config(mode: Mode, reranker: Path, **options: object) -> SearchConfig:
-    fields = {"cutoff": 5, "depth": 4, "offline": True, **options}
-    return SearchConfig(mode=mode, reranker=str(reranker), **fields)  # type: ignore[arg-type]
-
-
-CORPUS = numbered([(f"{a} {b} {c}", 2016) for a in WORDS for b in WORDS[:4] for c in WORDS[4:6]])
-TOPICS = [
-    Query(f"q{i}", f"{a} {b}") for i, (a, b) in enumerate(zip(WORDS, WORDS[3:], strict=False))
-]
 
 
 @pytest.fixture(scope="module")
@@ -183,77 +152,6 @@ def test_truncation_is_counted_and_shown(
     pipeline = SearchPipeline.open(path, config("rerank", tiny_cross_encoder))
     (note,) = pipeline.search("gene").notes
     assert note.startswith("the cross-encoder saw 1 of 2 documents only in part (limit 64 tokens;")
-
-
-@pytest.fixture
-def interrupted_run(monkeypatch: pytest.MonkeyPatch) -> Callable[[SearchPipeline, Path], None]:
-    """Writes a run until two topics of a batch of four are written."""
-
-    def write(pipeline: SearchPipeline, path: Path) -> None:
-        whole = RunWriter.write
-        written: list[str] = []
-
-        def write_two(self: RunWriter, query_id: str, hits: Sequence[Hit]) -> None:
-            whole(self, query_id, hits)
-            written.append(query_id)
-            if len(written) == 2:
-                raise KeyboardInterrupt("after two")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(RunWriter, "write", write_two)
-            with pytest.raises(KeyboardInterrupt, match="after two"):
-                write_run_file(pipeline, TOPICS, path, tag="t", batch=4)
-
-    return write
-
-
-def test_the_topics_of_a_batch_count_together(index: Path, tmp_path: Path) -> None:
-    counts: list[int] = []
-
-    class Counted(NoProgress):
-        def advance(self, count: int) -> None:
-            counts.append(count)
-
-    pipeline = SearchPipeline.open(index, SearchConfig(mode="bm25"))
-    progress = Counted()
-    write_run_file(pipeline, TOPICS, tmp_path / "a.run", tag="t", batch=4, progress=progress)
-    assert counts == [4] * (len(TOPICS) // 4) + [len(TOPICS) % 4] * (len(TOPICS) % 4 > 0)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_an_interrupted_run_continues_to_the_same_bytes(
-    index: Path,
-    tiny_cross_encoder: Path,
-    tmp_path: Path,
-    mode: Mode,
-    interrupted_run: Callable[[SearchPipeline, Path], None],
-) -> None:
-    pipeline = SearchPipeline.open(index, config(mode, tiny_cross_encoder))
-    whole, cut = tmp_path / "whole.run", tmp_path / "cut.run"
-    write_run_file(pipeline, TOPICS, whole, tag="t", batch=4)
-
-    interrupted_run(pipeline, cut)
-    assert not cut.exists()
-    report = write_run_file(pipeline, TOPICS, cut, tag="t", batch=4)
-    assert report.n_continued == 2
-    assert cut.read_bytes() == whole.read_bytes()
-
-
-def test_a_run_begins_anew_when_its_model_is_weighed_otherwise(
-    index: Path,
-    cross_encoder_with: Callable[[ModelSettings], Path],
-    tmp_path: Path,
-    interrupted_run: Callable[[SearchPipeline, Path], None],
-) -> None:
-    model = cross_encoder_with(ModelSettings(Interpolation(0.3)))
-    fresh, cut = tmp_path / "fresh.run", tmp_path / "cut.run"
-    pipeline = SearchPipeline.open(index, config("rerank", model))
-    interrupted_run(pipeline, cut)
-    write_model_settings(model, ModelSettings(Interpolation(0.9)))
-    for path in (cut, fresh):
-        pipeline = SearchPipeline.open(index, config("rerank", model))
-        assert write_run_file(pipeline, TOPICS, path, tag="t", batch=4).n_continued == 0
-    assert cut.read_bytes() == fresh.read_bytes()
 
 
 def test_the_default_mode_reranks_where_a_cross_encoder_is_named(
